@@ -1,0 +1,46 @@
+# Two commands on a fresh machine: make demo, make test. Each makes .venv if there is none.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := sqlite:///demo.db
+
+.PHONY: demo test lint types clean
+
+demo: .venv/installed
+	@rm -f demo.db demo.db-wal demo.db-shm
+	$(BIN)/attnas search --data synthetic --backbone resnet8 --recipe smoke --trials 12 --seed 0 --storage $(DEMO)
+	@echo; echo "Best designs:"; $(BIN)/attnas results top -n 5 --storage $(DEMO)
+	@echo; echo "Front of accuracy against MACs:"; $(BIN)/attnas results pareto --storage $(DEMO)
+	@echo; echo "These are synthetic textures. What to type next:"
+	@echo "  $(BIN)/attnas results show se --storage $(DEMO)"
+	@echo "  $(BIN)/attnas results query 'accuracy > 0.5 and params < 80000' --storage $(DEMO)"
+	@echo "  $(BIN)/attnas train none se --recipe smoke --seeds 4 --backbone resnet8 --data synthetic --storage $(DEMO)"
+	@echo "  $(BIN)/attnas search --data cifar100 --backbone resnet20 --trials 200"
+	@echo "  $(BIN)/attnas search --data folder:/path/to/images --backbone resnet8 --epochs 5 --trials 24"
+	@echo "  $(BIN)/attnas cost fca-ts --backbone resnet50 --image-size 224 --classes 1000"
+
+test: .venv/installed-test
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: .venv/installed-test
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv demo.db demo.db-wal demo.db-shm
+
+.venv/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "attnas needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/installed: .venv/python pyproject.toml
+	$(BIN)/python -m pip install --quiet -e .
+	@touch $@
+
+.venv/installed-test: .venv/python pyproject.toml
+	$(BIN)/python -m pip install --quiet -e '.[test]'
+	@touch .venv/installed $@

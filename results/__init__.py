@@ -1,0 +1,34 @@
+"""What was measured: rows, the table that keeps them, questions to it, and rankings.
+
+Importing this package loads neither pandas nor SQLAlchemy: each name below does so when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from results.query import QueryError
+    from results.ranking import pareto, summarise, top
+    from results.row import Row
+    from results.store import StorageError, Store, open_store
+
+__all__ = ["QueryError", "Row", "StorageError", "Store", "open_store", "pareto", "summarise", "top"]
+
+_HOMES = {
+    "QueryError": "query",
+    "Row": "row",
+    "StorageError": "store",
+    "Store": "store",
+    "open_store": "store",
+    "pareto": "ranking",
+    "summarise": "ranking",
+    "top": "ranking",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,195 @@
+"""Open the database that a URL names, or say in the user's words why that cannot be done."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import QueuePool
+
+from results.table import EVALUATIONS, META, METADATA, SCHEMA_VERSION
+from search_space.errors import UserError
+
+BUSY_MILLISECONDS = 30_000
+WRITE = "attnas_write"
+"""Execution option of a connection that will write: SQLite then takes the write lock when its transaction begins."""
+
+_ALLOWED = "allowed: sqlite:///FILE, or postgresql://USER:PASSWORD@HOST/DATABASE"
+_DRIVERS = {
+    "sqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",  # the default driver differs between SQLAlchemy 2.0 and 2.1
+    "postgresql+psycopg": "postgresql+psycopg",
+    "postgresql+psycopg2": "postgresql+psycopg2",
+}
+_PACKAGES = {"postgresql+psycopg": "psycopg[binary]", "postgresql+psycopg2": "psycopg2-binary"}
+_CREATION_LOCK = 0x61747472  # any number, the same in every process
+
+
+class StorageError(UserError):
+    """A storage that cannot be opened: what was given, what is allowed, what to do next."""
+
+
+def open_engine(url: str, *, read_only: bool) -> Engine:
+    """Connect to the storage at `url`; a new one is given its tables unless `read_only`.
+
+    Raises:
+        StorageError: the URL, its file or server, or the storage found there cannot be used.
+    """
+    parsed = _parse(url)
+    shown = parsed.render_as_string(hide_password=True)
+    is_new = parsed.get_backend_name() == "sqlite" and _is_new_file(parsed, read_only)
+    if is_new and read_only:
+        raise StorageError(_missing(shown, "does not exist"))
+    with _explained(shown):
+        if not is_new:
+            # Asked through a connection that cannot write: a storage that is refused must stay as it was.
+            reader = _connect(parsed, read_only=True)
+            try:
+                is_new = not _has_our_tables(reader, shown)
+            finally:
+                reader.dispose()
+        if is_new and read_only:
+            raise StorageError(_missing(shown, "holds no results"))
+        engine = _connect(parsed, read_only=read_only)
+        if is_new:
+            _create_tables(engine)
+        return engine
+
+
+def insert(table: sa.Table, engine: Engine) -> Any:
+    """An INSERT that can say ON CONFLICT, in the dialect of `engine`."""
+    return (sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert)(table)
+
+
+def _parse(url: str) -> URL:
+    shown = re.sub(r"://[^/]*@", "://***@", url)  # a URL that cannot be parsed may still hold a password
+    if "://" not in url:
+        hint = f"; did you mean sqlite:///{url}?" if url.strip() else ""
+        raise StorageError(f"storage {shown!r} is not a URL{hint} ({_ALLOWED})")
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise StorageError(f"storage {shown!r} is not a well-formed URL; {_ALLOWED}") from error
+    if parsed.drivername not in _DRIVERS:
+        raise StorageError(f"storage {shown!r}: unknown kind of database {parsed.drivername!r}; {_ALLOWED}")
+    if parsed.get_backend_name() == "sqlite" and parsed.host:
+        raise StorageError(f"storage {shown!r}: a SQLite URL has three slashes before the file; {_ALLOWED}")
+    return parsed.set(drivername=_DRIVERS[parsed.drivername])
+
+
+def _in_memory(url: URL) -> bool:
+    return url.database in (None, "", ":memory:")
+
+
+def _is_new_file(url: URL, read_only: bool) -> bool:
+    """Whether a SQLite file is still to be made; raises StorageError if it could not be."""
+    if _in_memory(url):
+        return True
+    assert url.database is not None
+    path = Path(url.database)
+    if path.is_dir():
+        raise StorageError(f"storage {url}: {path} is a directory; name a file in it: sqlite:///{path / 'attnas.db'}")
+    if read_only:
+        return not path.exists()
+    if not path.parent.is_dir():
+        what = "is not a directory" if path.parent.exists() else "does not exist"
+        raise StorageError(f"storage {url}: the directory {path.parent} {what}; make it, or name a file elsewhere")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise StorageError(f"storage {url}: no permission to write there; mend it, or name a file elsewhere")
+    return not path.exists()
+
+
+def _missing(shown: str, what: str) -> str:
+    return f"storage {shown} {what}; a search makes one: attnas search --storage {shown}"
+
+
+@contextmanager
+def _explained(shown: str) -> Iterator[None]:
+    """Turn what the database says while a storage is opened into the user's error."""
+    try:
+        yield
+    except DBAPIError as error:
+        reason = " ".join(str(error.orig).split())
+        if shown.startswith("postgresql"):
+            advice = "check that the server runs, that the database exists and that user and password are right"
+        else:
+            advice = "name a file that attnas made, or a new one, in a directory that can be written"
+        raise StorageError(f"storage {shown} cannot be opened: {reason}; {advice}") from error
+
+
+def _connect(url: URL, *, read_only: bool) -> Engine:
+    is_sqlite = url.get_backend_name() == "sqlite"
+    options: dict[str, Any] = {} if is_sqlite else {"pool_pre_ping": True}
+    if is_sqlite and _in_memory(url):
+        # One connection that threads take in turn: with a connection each they would each see a database of its own.
+        options = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}
+        options["connect_args"] = {"check_same_thread": False}
+    try:
+        engine = sa.create_engine(url, **options)
+    except ModuleNotFoundError as error:
+        package = _PACKAGES[url.drivername]
+        shown = url.render_as_string(hide_password=True)
+        raise StorageError(f"storage {shown} needs a driver: pip install '{package}'") from error
+    if is_sqlite:
+        _prepare_sqlite(engine, read_only=read_only)
+        return engine
+    return engine.execution_options(postgresql_readonly=True) if read_only else engine
+
+
+def _prepare_sqlite(engine: Engine, *, read_only: bool) -> None:
+    @event.listens_for(engine, "connect")
+    def set_pragmas(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # sqlite3 begins no transaction by itself, `begin` below does
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+        if read_only:
+            connection.execute("PRAGMA query_only = ON")
+        else:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # Taking the write lock at once waits for other writers; taking it after a read would fail instead.
+        writes = connection.get_execution_options().get(WRITE, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _has_our_tables(engine: Engine, shown: str) -> bool:
+    """Whether there are tables of ours; raises StorageError if they are not of a version that we know."""
+    tables = sa.inspect(engine).get_table_names()
+    if META.name not in tables and EVALUATIONS.name not in tables:
+        return False
+    foreign = StorageError(
+        f"storage {shown}: its tables {META.name!r} and {EVALUATIONS.name!r} were not made by attnas; name another"
+    )
+    if META.name not in tables or {c["name"] for c in sa.inspect(engine).get_columns(META.name)} != set(META.c.keys()):
+        raise foreign
+    with engine.connect() as connection:
+        value = str(connection.scalar(sa.select(META.c.value).where(META.c.name == "schema_version")))
+    if not value.isdecimal():
+        raise foreign
+    if int(value) > SCHEMA_VERSION:
+        raise StorageError(
+            f"storage {shown} was made by a newer attnas: its schema version is {value}, this attnas knows up to "
+            f"{SCHEMA_VERSION}; upgrade attnas, or name another storage"
+        )
+    return True
+
+
+def _create_tables(engine: Engine) -> None:
+    with engine.execution_options(**{WRITE: True}).begin() as connection:
+        if engine.dialect.name == "postgresql":
+            # CREATE TABLE IF NOT EXISTS can still collide there when two processes begin at once.
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
+        METADATA.create_all(connection)
+        version = insert(META, engine).values(name="schema_version", value=str(SCHEMA_VERSION))
+        connection.execute(version.on_conflict_do_nothing())

@@ -1,0 +1,70 @@
+"""The two tables, built from the fields of `Row` so that row and table cannot drift apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import NoneType
+from typing import Any, get_args, get_origin, get_type_hints
+
+import sqlalchemy as sa
+
+from results.row import COLUMNS, Row
+
+SCHEMA_VERSION = 1
+METADATA = sa.MetaData()
+
+_SQL_TYPES: dict[Any, type[sa.types.TypeEngine[Any]]] = {
+    str: sa.Text,
+    int: sa.BigInteger,
+    float: sa.Double,
+    list: sa.JSON,
+    dict: sa.JSON,
+}
+
+
+def _column(name: str, hint: Any) -> sa.Column[Any]:
+    nullable = NoneType in get_args(hint)
+    plain = next(arg for arg in get_args(hint) if arg is not NoneType) if nullable else get_origin(hint) or hint
+    return sa.Column(name, _SQL_TYPES[plain](), nullable=nullable)
+
+
+EVALUATIONS = sa.Table(
+    "evaluations",
+    METADATA,
+    sa.Column("identity", sa.String(32), primary_key=True),
+    *(_column(name, get_type_hints(Row)[name]) for name in COLUMNS if name != "identity"),
+)
+META = sa.Table(
+    "meta",
+    METADATA,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+
+def to_cells(row: Row) -> dict[str, Any]:
+    """The row as values for every column of `EVALUATIONS`."""
+    return {name: _storable(getattr(row, name)) for name in COLUMNS}
+
+
+def from_cells(cells: Mapping[str, Any]) -> Row:
+    """The row that a record of `EVALUATIONS` holds."""
+    return Row(**{name: value for name, value in cells.items() if name != "identity"})
+
+
+def _storable(value: Any) -> Any:
+    """Make a value that both databases take and give back alike.
+
+    SQLite stores NaN as NULL, PostgreSQL ranks it above every number and has none in JSON: what is not finite is
+    missing in both. A traceback may hold surrogates or NUL, which no database takes as text.
+    """
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+    if isinstance(value, Mapping):
+        return {_storable(name): _storable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(item) for item in value]
+    return value

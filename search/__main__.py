@@ -1,0 +1,5 @@
+"""`python -m search` is `attnas`."""
+
+from search.cli import main
+
+main()

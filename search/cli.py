@@ -1,0 +1,273 @@
+"""The command line. Starts at once: torch, pandas and Optuna are imported by the commands that need them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from search.cli_results import app as results_app
+from search_space.errors import UserError
+
+if TYPE_CHECKING:
+    from search_space import Space
+    from trainers import Recipe
+
+app = typer.Typer(
+    help="Search channel-attention designs: squeeze x wavelet depth x frequencies x excitation x reduction.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+app.add_typer(results_app, name="results")
+
+DESIGN = Annotated[str, typer.Argument(help="A preset (se, eca, fca-ts...) or a design text (haar-d2-all/mlp-r16).")]
+DATA = Annotated[str, typer.Option(help="cifar100 | folder:PATH (PATH/train/<class>/*.jpg) | synthetic.")]
+DATA_DIR = Annotated[Path | None, typer.Option(help="Where cifar-100-python.tar.gz lies, or is downloaded to.")]
+BACKBONE = Annotated[str, typer.Option(help="resnet8 resnet20 resnet56 resnet110, resnet18-cifar..., timm's ResNets.")]
+IMAGE_SIZE = Annotated[int, typer.Option(help="Side of the images in pixels.")]
+STORAGE = Annotated[str, typer.Option(help="Where rows are kept: sqlite:///FILE or postgresql://...")]
+RECIPE = Annotated[str, typer.Option(help="smoke (3 epochs) | proxy (10) | full (200).")]
+EPOCHS = Annotated[int | None, typer.Option(help="Epochs instead of the recipe's own.")]
+SETTINGS = Annotated[
+    list[str] | None, typer.Option("--set", help="FIELD=VALUE of the recipe, as gate_start=paper; repeatable.")
+]
+DEVICE = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1...; the accelerator if there is one.")]
+PRECISION = Annotated[str, typer.Option(help="auto (measured once) | float32 | bfloat16.")]
+SKIP_CORRUPT = Annotated[bool, typer.Option("--skip-corrupt", help="Leave out images that can't be decoded.")]
+AXES = Annotated[
+    list[str] | None, typer.Option("--axis", help="Narrow the space: AXIS=VALUE[,VALUE...], as depth=1,2; repeatable.")
+]
+SPACE_FILE = Annotated[Path | None, typer.Option("--space", help="TOML file of axis = [values] lines.")]
+JSON = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+
+
+@app.command("search", epilog="Example: attnas search --data synthetic --backbone resnet8 --epochs 1 --trials 12")
+def search_command(
+    data: DATA = "cifar100",
+    data_dir: DATA_DIR = None,
+    backbone: BACKBONE = "resnet20",
+    image_size: IMAGE_SIZE = 32,
+    recipe: RECIPE = "proxy",
+    epochs: EPOCHS = None,
+    settings: SETTINGS = None,
+    trials: Annotated[int, typer.Option(help="Distinct designs to have in the storage at the end.")] = 100,
+    seed: Annotated[int, typer.Option(help="Seed of proposals and of every training.")] = 0,
+    storage: STORAGE = "sqlite:///attnas.db",
+    engine: Annotated[str, typer.Option(help="optuna.")] = "optuna",
+    minimise: Annotated[str, typer.Option(help="The cost beside accuracy: macs | params.")] = "macs",
+    max_macs: Annotated[float | None, typer.Option(help="Never train a design above this, as 42e6.")] = None,
+    max_params: Annotated[float | None, typer.Option(help="Never train a design above this, as 0.3e6.")] = None,
+    axes: AXES = None,
+    space_file: SPACE_FILE = None,
+    device: DEVICE = None,
+    precision: PRECISION = "auto",
+    skip_corrupt: SKIP_CORRUPT = False,
+) -> None:
+    """Search for designs with high accuracy at low cost. Stop it as you like: the same command goes on."""
+    from results import open_store
+    from search.progress import Progressing
+    from search.study import check_request, search
+
+    check_request(trials, engine, minimise)
+    chosen = _recipe(recipe, epochs, settings)
+    space = _space(space_file, axes)
+    with interruptible(), open_store(storage) as store, Progressing() as report:
+        search(
+            space,
+            store=store,
+            trials=trials,
+            data=_load(data, image_size, data_dir, skip_corrupt),
+            backbone=backbone,
+            recipe=chosen,
+            seed=seed,
+            engine=engine,
+            minimise=minimise,
+            max_macs=max_macs,
+            max_params=max_params,
+            device=device,
+            precision=precision,
+            report=report,
+        )
+    where = "" if storage == "sqlite:///attnas.db" else f" --storage {storage}"
+    print(f"Done. Next: attnas results top{where}; attnas results pareto{where}", file=sys.stderr)
+
+
+@app.command(epilog="Example: attnas train se eca haar-d2-all/mlp-r16 --seeds 4 --first-seed 100 --data cifar100")
+def train(
+    designs: Annotated[list[str], typer.Argument(help="Presets or design texts.")],
+    data: DATA = "cifar100",
+    data_dir: DATA_DIR = None,
+    backbone: BACKBONE = "resnet20",
+    image_size: IMAGE_SIZE = 32,
+    recipe: RECIPE = "proxy",
+    epochs: EPOCHS = None,
+    settings: SETTINGS = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each design.")] = 1,
+    first_seed: Annotated[int, typer.Option(help="Seeds first, first + 1, ...")] = 0,
+    storage: STORAGE = "sqlite:///attnas.db",
+    device: DEVICE = None,
+    precision: PRECISION = "auto",
+    skip_corrupt: SKIP_CORRUPT = False,
+) -> None:
+    """Train named designs with one or more seeds; each is a row. What the storage holds is not trained again."""
+    from results import open_store
+    from search.objective import Setting
+    from search.progress import Progressing
+    from search.replicate import replicate
+    from search_space import find_design
+
+    chosen = [find_design(text) for text in designs]
+    trained_as = _recipe(recipe, epochs, settings)
+    with interruptible(), open_store(storage) as store, Progressing("training") as report:
+        setting = Setting(
+            _load(data, image_size, data_dir, skip_corrupt), backbone, trained_as, device=device, precision=precision
+        )
+        replicate(chosen, range(first_seed, first_seed + seeds), setting, store, report)
+
+
+@app.command(epilog="Example: attnas cost fca-ts --backbone resnet50 --image-size 224 --classes 1000 --json")
+def cost(
+    design: DESIGN,
+    backbone: BACKBONE = "resnet20",
+    image_size: IMAGE_SIZE = 32,
+    classes: Annotated[int, typer.Option(min=1, help="Width of the classifier.")] = 100,
+    as_json: JSON = False,
+) -> None:
+    """Parameters and multiply-accumulates (what papers call FLOPs) of a backbone with a design."""
+    from search_space import NONE, find_design
+    from search_space.sites import check
+    from trainers import design_cost, sites
+
+    chosen = find_design(design)
+    check(chosen, sites(backbone, image_size))
+    found = design_cost(chosen, backbone, image_size, classes)
+    plain = design_cost(NONE, backbone, image_size, classes)
+    if as_json:
+        facts = {"params": found.params, "macs": found.macs, "convention": found.convention}
+        added = {"added_params": found.params - plain.params, "added_macs": found.macs - plain.macs}
+        named = {"design": str(chosen), "key": chosen.key, "backbone": backbone}
+        print(json.dumps(named | {"image_size": image_size, "classes": classes} | facts | added))
+        return
+    print(f"{chosen} in {backbone} at {image_size} px, {classes} classes")
+    print(f"params  {found.params:>14,}  ({found.params - plain.params:+,} by the attention)")
+    print(f"MACs    {found.macs:>14,}  ({found.macs - plain.macs:+,} by the attention)")
+    print(found.convention)
+
+
+@app.command(epilog="Example: attnas space --count --axis squeeze=avg,dct")
+def space(
+    count: Annotated[
+        bool, typer.Option("--count", help="How many combinations, valid designs, distinct designs.")
+    ] = False,
+    list_designs: Annotated[bool, typer.Option("--list", help="Every distinct design, one a line.")] = False,
+    axes: AXES = None,
+    space_file: SPACE_FILE = None,
+    as_json: JSON = False,
+) -> None:
+    """The axes of the space, how many designs they make, and which."""
+    chosen = _space(space_file, axes)
+    if list_designs:
+        texts = [str(design) for design in chosen.distinct()]
+        print(json.dumps(texts) if as_json else "\n".join(texts))
+    elif count:
+        numbers = chosen.count()
+        said = {"raw": "raw combinations", "valid": "valid designs", "distinct": "distinct designs"}
+        print(json.dumps(numbers) if as_json else "\n".join(f"{numbers[key]:>8,}  {said[key]}" for key in numbers))
+    elif as_json:
+        print(json.dumps(chosen.axes()))
+    else:
+        for axis, values in chosen.axes().items():
+            print(f"{axis:12} {', '.join(str(value).lower() for value in values)}")
+
+
+@app.command(epilog="Example: attnas retrain haar-d2-all/mlp-r16 --data /path/to/imagenet --backbone resnet50")
+def retrain(
+    design: DESIGN,
+    data: Annotated[Path, typer.Option(help="ImageNet-style tree: PATH/train/<class>/*, PATH/val/<class>/*.")],
+    backbone: BACKBONE = "resnet50",
+    image_size: IMAGE_SIZE = 224,
+    epochs: Annotated[int, typer.Option(help="Length of the training and of its schedule.")] = 100,
+    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 256,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak; 0.1 a 256 images unless given.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the weights and of the order of images.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that decode images.")] = 4,
+    output: Annotated[Path, typer.Option(help="Folder of the checkpoints.")] = Path("retrain"),
+    storage: STORAGE = "sqlite:///attnas.db",
+    device: DEVICE = None,
+    precision: PRECISION = "auto",
+    as_json: JSON = False,
+) -> None:
+    """Train a design on an image tree at full size, with a checkpoint an epoch; the same command goes on."""
+    from results import open_store
+    from search.retraining import retrain as run
+    from search_space import find_design
+    from trainers.imagenet import RetrainRecipe
+
+    recipe = RetrainRecipe(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
+    with interruptible(), open_store(storage) as store:
+        row = run(
+            find_design(design),
+            data,
+            store=store,
+            backbone=backbone,
+            image_size=image_size,
+            recipe=recipe,
+            seed=seed,
+            workers=workers,
+            output=output,
+            device=device,
+            precision=precision,
+        )
+    if as_json:
+        print(json.dumps({"identity": row.identity, "accuracy": row.accuracy, "loss": row.loss, "status": row.status}))
+    elif row.accuracy is not None:
+        print(f"{row.design} in {row.backbone} on {row.data}, {row.split} split: top-1 {row.accuracy:.2%}")
+    if row.status == "failed":
+        print(row.error, file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _recipe(name: str, epochs: int | None, settings: list[str] | None) -> Recipe:
+    from trainers.recipe import find_recipe
+
+    chosen = find_recipe(name)
+    return chosen.changed_text(settings or [], epochs=epochs)
+
+
+def _space(path: Path | None, axes: list[str] | None) -> Space:
+    from search_space import Space
+
+    base = Space() if path is None else Space.from_toml(path)
+    return base.narrow_text(axes) if axes else base
+
+
+def _load(data: str, image_size: int, data_dir: Path | None, skip_corrupt: bool) -> Any:
+    from trainers import load_data
+
+    return load_data(data, image_size=image_size, data_dir=data_dir, skip_corrupt=skip_corrupt)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C ends a long command with a word on what was kept, and exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("interrupted: what was finished is kept, the same command goes on.", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def main() -> None:
+    """Entry point: a user's error is one message and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,153 @@
+"""`attnas results`: questions to a storage. Reads only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search_space.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+app = typer.Typer(help="Ask the storage: top, pareto, show, query, noise.", no_args_is_help=True, rich_markup_mode=None)
+
+STORAGE = Annotated[str, typer.Option(help="sqlite:///FILE or postgresql://...")]
+WHERE = Annotated[str | None, typer.Option(help="Only rows for which this holds, as \"backbone == 'resnet20'\".")]
+JSON = Annotated[bool, typer.Option("--json", help="A JSON array of rows.")]
+CSV = Annotated[bool, typer.Option("--csv", help="Comma-separated values.")]
+
+_DEFAULT = "sqlite:///attnas.db"
+_RANKED = ["design", "n", "accuracy", "accuracy_sd", "loss", "macs", "params", "seconds"]
+_ROWS = ["design", "data", "split", "backbone", "recipe", "epochs", "seed", "status"]
+_ROWS += ["accuracy", "loss", "macs", "params", "seconds"]
+
+
+@app.command(epilog="Example: attnas results top -n 5 --by loss")
+def top(
+    number: Annotated[int, typer.Option("-n", help="How many designs of each context.")] = 10,
+    by: Annotated[str, typer.Option(help="accuracy | loss | macs | params | seconds.")] = "accuracy",
+    storage: STORAGE = _DEFAULT,
+    where: WHERE = None,
+    as_json: JSON = False,
+    as_csv: CSV = False,
+) -> None:
+    """The best designs by their mean over seeds; rows of different data, recipe or fidelity are never mixed."""
+    from results.ranking import top as rank
+
+    _emit_ranked(rank(_frame(storage, where), number, by), as_json=as_json, as_csv=as_csv)
+
+
+@app.command(epilog="Example: attnas results pareto --minimise params --json")
+def pareto(
+    maximise: Annotated[str, typer.Option(help="accuracy (or another metric that should be high).")] = "accuracy",
+    minimise: Annotated[str, typer.Option(help="macs | params | seconds | loss.")] = "macs",
+    storage: STORAGE = _DEFAULT,
+    where: WHERE = None,
+    as_json: JSON = False,
+    as_csv: CSV = False,
+) -> None:
+    """The front: designs that no other beats in both measures, by their mean over seeds."""
+    from results.ranking import pareto as front
+
+    _emit_ranked(front(_frame(storage, where), maximise, minimise), as_json=as_json, as_csv=as_csv)
+
+
+@app.command(epilog="Example: attnas results query \"macs < 42e6 and accuracy > 0.68 and design != 'none'\" --csv")
+def query(
+    expression: Annotated[
+        str, typer.Argument(help="Comparisons of columns joined by and, or, not; in (...), is None.")
+    ],
+    storage: STORAGE = _DEFAULT,
+    as_json: JSON = False,
+    as_csv: CSV = False,
+) -> None:
+    """Every row for which an expression holds, one line an evaluation. A missing value satisfies no comparison."""
+    from search.tables import emit
+
+    emit(_frame(storage, expression), as_json=as_json, as_csv=as_csv, columns=_ROWS)
+
+
+@app.command(epilog="Example: attnas results show fca-ts")
+def show(
+    design: Annotated[str, typer.Argument(metavar="KEY", help="A key, a design text or a preset.")],
+    storage: STORAGE = _DEFAULT,
+    where: WHERE = None,
+    as_json: JSON = False,
+) -> None:
+    """Every evaluation of a design: its curve, what it cost, where it ran."""
+    from search.tables import emit, records
+    from search_space import find_design
+
+    wanted = find_design(design)
+    frame = _frame(storage, where)
+    frame = frame[frame["key"] == wanted.key]
+    if frame.empty:
+        raise UserError(
+            f"no row of {str(wanted)!r} (key {wanted.key}) in {storage}; `attnas results top` lists what is."
+        )
+    if as_json:
+        emit(frame, as_json=True, as_csv=False, columns=_ROWS)
+        return
+    print(f"{wanted}  key {wanted.key}  {len(frame)} evaluations")
+    for row in records(frame):
+        _show_row(row)
+
+
+@app.command(epilog='Example: attnas results noise --where "seed >= 100"')
+def noise(storage: STORAGE = _DEFAULT, where: WHERE = None, as_json: JSON = False, as_csv: CSV = False) -> None:
+    """The spread of accuracy between designs beside that between seeds of one design."""
+    from results.statistics import COLUMNS
+    from results.statistics import noise as spread
+    from search.tables import context_line, emit, records
+
+    frame = spread(_frame(storage, where))
+    if not (as_json or as_csv):
+        for row in records(frame):
+            print(context_line(row))
+    emit(frame, as_json=as_json, as_csv=as_csv, columns=list(COLUMNS))
+
+
+def _frame(storage: str, where: str | None) -> pd.DataFrame:
+    from results import open_store
+
+    with open_store(storage, read_only=True) as store:
+        return store.frame(where)
+
+
+def _emit_ranked(frame: pd.DataFrame, *, as_json: bool, as_csv: bool) -> None:
+    from results.row import CONTEXT
+    from search.tables import context_line, emit, records
+
+    if as_json or as_csv:
+        emit(frame, as_json=as_json, as_csv=as_csv, columns=_RANKED)
+        return
+    if frame.empty:
+        print("no complete rows")
+    for number, (_, part) in enumerate(frame.groupby(list(CONTEXT), sort=False)):
+        print("" if number == 0 else "\n", end="")
+        print(context_line(records(part.head(1))[0]))
+        emit(part, as_json=False, as_csv=False, columns=_RANKED)
+        if part["n"].max() == 1:
+            print("one seed each: differences smaller than the run-to-run spread mean nothing (attnas train --seeds).")
+
+
+def _show_row(row: dict) -> None:
+    from search.tables import context_line
+
+    print(f"\n{context_line(row)}, seed {row['seed']}: {row['status']}")
+    print(f"  network {row['network_key']}")
+    print(f"  {row['macs']:,} MACs, {row['params']:,} params ({row['macs_convention']})")
+    if row["status"] == "running":
+        print(f"  owner {row['owner']}")
+        return
+    memory = f", {row['peak_memory_bytes'] / 2**20:.0f} MiB peak" if row["peak_memory_bytes"] else ""
+    print(f"  {row['seconds']:.1f} s in {row['precision']} on {row['hardware']}{memory}, commit {row['commit']}")
+    for record in row["curves"]:
+        print(
+            f"  epoch {record['epoch']:>3.0f}  train loss {record['train_loss']:.4f}  "
+            f"loss {record['loss']:.4f}  accuracy {record['accuracy']:.2%}"
+        )
+    if row["status"] == "failed":
+        print(f"  failed ({row['failure']}):\n{row['error']}")

@@ -1,0 +1,197 @@
+"""The search: propose, skip what is known or not allowed, evaluate, record, until there are enough rows."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from results.row import Row
+from results.store import Store, lease_is_dead
+from search.objective import EpochReport, Setting, evaluate
+from search_space import AttentionDesign, DesignError, Space, UserError
+from trainers import PROXY, Cost, ImageData, Recipe, design_cost, load_data
+
+ENGINES = ("optuna",)
+COSTS = ("macs", "params")
+_DRAWS = 20  # proposals that are known already before one is drawn from those that are not
+
+
+class SearchError(UserError):
+    """A search that can't be run as asked."""
+
+
+class Report(Protocol):
+    """What a search tells whoever watches it."""
+
+    def begin(self, trials: int, known: list[Row], candidates: dict[str, Candidate], left_out: int) -> None: ...
+    def trial(self, candidate: Candidate) -> EpochReport: ...
+    def row(self, row: Row, trained: bool) -> None: ...
+
+
+class Silent:
+    """A report that says nothing."""
+
+    def begin(self, trials: int, known: list[Row], candidates: dict[str, Candidate], left_out: int) -> None: ...
+
+    def trial(self, candidate: Candidate) -> EpochReport:
+        return lambda record: None
+
+    def row(self, row: Row, trained: bool) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A distinct network that the search may train."""
+
+    design: AttentionDesign
+    cost: Cost
+
+
+def search(
+    space: Space,
+    *,
+    store: Store,
+    trials: int,
+    data: str | ImageData = "synthetic",
+    data_dir: Path | None = None,
+    backbone: str = "resnet20",
+    recipe: Recipe = PROXY,
+    epochs: int | None = None,
+    seed: int = 0,
+    engine: str = "optuna",
+    minimise: str = "macs",
+    max_macs: float | None = None,
+    max_params: float | None = None,
+    image_size: int = 32,
+    device: str | None = None,
+    precision: str = "auto",
+    report: Report | None = None,
+) -> list[Row]:
+    """Evaluate `trials` distinct designs of `space` with training seed `seed`; return their rows, oldest first.
+
+    Rows that the store already holds for this data, backbone, recipe, fidelity and seed count and are never trained
+    again, so the same call resumes. Designs over `max_macs` or `max_params`, or impossible on the backbone, are
+    never trained. Ends early, with fewer rows, when every allowed network has one. Raises `UserError`.
+    """
+    check_request(trials, engine, minimise)
+    loaded = load_data(data, image_size=image_size, data_dir=data_dir) if isinstance(data, str) else data
+    setting = Setting(
+        loaded,
+        backbone,
+        recipe if epochs is None else recipe.changed(epochs=epochs),
+        device=device,
+        precision=precision,
+    )
+    candidates, left_out = allowed(space, setting, max_macs=max_macs, max_params=max_params)
+    study = _Study(space, setting, store, seed, candidates, minimise)
+    watch = report or Silent()
+    watch.begin(trials, study.finished(), candidates, left_out)
+    while study.taken() < trials:
+        key = study.next()
+        if key is None:
+            break
+        candidate = candidates[key]
+        row, trained = evaluate(candidate.design, seed, setting, store, watch.trial(candidate))
+        if row.status == "running":
+            study.elsewhere.add(key)
+        watch.row(row, trained)
+    return study.finished()
+
+
+def check_request(trials: int, engine: str, minimise: str) -> None:
+    """Raises `SearchError`; cheap, so that a typing error is told before data are loaded or a storage is made."""
+    if trials < 1:
+        raise SearchError(f"trials: {trials} given; allowed: 1 or more.")
+    if engine not in ENGINES:
+        raise SearchError(f"engine: {engine!r} given; allowed: {', '.join(ENGINES)}.")
+    if minimise not in COSTS:
+        raise SearchError(f"cost to minimise: {minimise!r} given; allowed: {', '.join(COSTS)}.")
+
+
+def allowed(
+    space: Space, setting: Setting, *, max_macs: float | None = None, max_params: float | None = None
+) -> tuple[dict[str, Candidate], int]:
+    """The distinct networks within the limits by network key, and how many distinct designs were left out."""
+    found: dict[str, Candidate] = {}
+    refused: set[str] = set()
+    last: DesignError | None = None
+    for design in space.designs():
+        try:
+            setting.check(design)
+        except DesignError as error:
+            last = error
+            refused.add(design.key)
+            continue
+        cost = design_cost(design, setting.backbone, setting.data.image_size, setting.data.num_classes)
+        if cost.macs > (max_macs or float("inf")) or cost.params > (max_params or float("inf")):
+            refused.add(design.key)
+            continue
+        found.setdefault(setting.network_key(design), Candidate(design, cost))
+    if not found:
+        why = f" {last}" if last else ""
+        limits = f"max MACs {max_macs or 'none'}, max params {max_params or 'none'}"
+        raise SearchError(
+            f"no design of the space is allowed on {setting.backbone} at {setting.data.image_size} px ({limits}).{why} "
+            "`attnas cost none` prints what the network costs without attention."
+        )
+    return found, len(refused)
+
+
+class _Study:
+    """Which network is next: the engine's proposals, less those that exist, are running, or are not allowed."""
+
+    def __init__(
+        self,
+        space: Space,
+        setting: Setting,
+        store: Store,
+        seed: int,
+        candidates: dict[str, Candidate],
+        minimise: str,
+    ) -> None:
+        from search.optuna_engine import OptunaEngine
+
+        self.setting, self.store, self.seed, self.candidates = setting, store, seed, candidates
+        self.minimise = minimise
+        self.engine = OptunaEngine(space, seed)
+        self.told: set[str] = set()
+        self.elsewhere: set[str] = set()  # networks that another process was found to be training
+
+    def rows(self) -> list[Row]:
+        found = self.store.rows(**self.setting.context, seed=self.seed)
+        return [row for row in found if row.network_key in self.candidates]
+
+    def finished(self) -> list[Row]:
+        """Complete and failed rows, oldest first."""
+        return [row for row in self.rows() if row.status != "running"]
+
+    def taken(self) -> int:
+        """Finished rows and those that a live process is at; what a killed process left behind is free again."""
+        return sum(row.status != "running" or not lease_is_dead(row) for row in self.rows())
+
+    def next(self) -> str | None:
+        """The network key to evaluate now; None if none is left."""
+        rows = self.finished()
+        for row in rows:
+            self._tell(row)
+        unseen = self.candidates.keys() - {row.network_key for row in rows} - self.elsewhere
+        if not unseen:
+            return None
+        for draw in range(_DRAWS):
+            design = self.engine.propose(draw)
+            if design is None:
+                continue
+            key = self.setting.network_key(design)
+            if key in unseen:
+                return key
+        return random.Random(f"{self.seed} {len(rows)}").choice(sorted(unseen))
+
+    def _tell(self, row: Row) -> None:
+        if row.network_key in self.told:
+            return
+        self.told.add(row.network_key)
+        if row.accuracy is not None:
+            candidate = self.candidates[row.network_key]
+            self.engine.tell(candidate.design, row.accuracy, getattr(candidate.cost, self.minimise))

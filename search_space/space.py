@@ -1,0 +1,207 @@
+"""The space: which values each axis takes, and every design they make. Imports no torch and no Optuna."""
+
+from __future__ import annotations
+
+import random
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import Any, Protocol
+
+from search_space.design import NONE, AttentionDesign, DesignError
+from search_space.errors import UserError
+
+Choice = str | int | bool
+Choose = Callable[[str, tuple[Any, ...]], Any]
+
+
+class Trial(Protocol):
+    """What the space needs of an Optuna trial."""
+
+    def suggest_categorical(self, name: str, choices: Any, /) -> Any: ...
+
+
+class SpaceError(UserError):
+    """An axis or an axis value that the space does not have."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """The designs to search among. The defaults below are the one place where default axis values are written.
+
+    `bands` and `frequencies` are the selection axis of the wavelet and of the DCT.
+    """
+
+    squeeze: tuple[str, ...] = ("none", "avg", "max", "std", "energy", "dct", "wavelet")
+    excitation: tuple[str, ...] = ("mlp", "conv1d", "affine", "pfca")
+    reduction: tuple[int, ...] = (4, 8, 16)
+    frequencies: tuple[str, ...] = tuple(f"{family}{k}" for family in ("low", "top", "bottom") for k in (2, 4, 8, 16))
+    wavelet: tuple[str, ...] = ("haar", "db2", "sym4", "bior2.2")
+    depth: tuple[int, ...] = (1, 2, 3)
+    bands: tuple[str, ...] = ("coarse4", "details", "all")
+    statistic: tuple[str, ...] = ("mean", "energy")
+    each: tuple[bool, ...] = (False, True)
+
+    def __post_init__(self) -> None:
+        for name, values in self.axes().items():
+            if not values or len(set(values)) != len(values):
+                raise SpaceError(f"axis {name}: {values!r} is empty or repeats a value.")
+        self.designs()  # an axis value no design can take is refused here, not in the middle of a search
+
+    def axes(self) -> dict[str, tuple[Choice, ...]]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    # -- the tree of choices: one walk serves enumeration, sampling and suggestion ---------------------------------
+
+    def decide(self, choose: Choose) -> AttentionDesign:
+        """The design that `choose(axis, options)` leads to; an axis without meaning for the operator is not asked."""
+        squeeze = choose("squeeze", self.squeeze)
+        if squeeze == "none":
+            return NONE
+        chosen: dict[str, Any] = {"excitation": choose("excitation", self.excitation)}
+        if chosen["excitation"] == "mlp":
+            chosen["reduction"] = choose("reduction", self.reduction)
+        if squeeze == "dct":
+            chosen["selection"] = choose("frequencies", self.frequencies)
+        elif squeeze == "wavelet":
+            chosen["wavelet"] = choose("wavelet", self.wavelet)
+            chosen["depth"] = choose("depth", self.depth)
+            chosen["selection"] = choose("bands", self.bands)
+            chosen["statistic"] = choose("statistic", self.statistic)
+        several = squeeze in ("dct", "wavelet") and chosen["excitation"] != "pfca"  # pfca takes one number a channel
+        if several:
+            chosen["each"] = choose("each", self.each)
+        return AttentionDesign(squeeze, **chosen)
+
+    def suggest(self, trial: Trial) -> AttentionDesign:
+        """The design an Optuna trial (ask, define-by-run) chooses; `DesignError` if its choices exclude each other."""
+        return self.decide(trial.suggest_categorical)
+
+    def choices(self, design: AttentionDesign) -> dict[str, Choice]:
+        """The choices that lead to `design`. Raises `SpaceError` if none do."""
+        found = self._choices.get(design)
+        if found is None:
+            raise SpaceError(f"design {str(design)!r} is not in this space; `attnas space --list` prints what is.")
+        return found
+
+    # -- enumeration -----------------------------------------------------------------------------------------------
+
+    def designs(self) -> tuple[AttentionDesign, ...]:
+        """Every valid design, in the order of the axes; several may spell one function (see `distinct`)."""
+        return tuple(self._choices)
+
+    def distinct(self) -> tuple[AttentionDesign, ...]:
+        """One design for each key: the first spelling met."""
+        return tuple({design.key: design for design in reversed(self.designs())}.values())[::-1]
+
+    def count(self) -> dict[str, int]:
+        """Flat product of all axes, valid designs, distinct designs."""
+        raw = prod(len(values) for values in self.axes().values())
+        return {"raw": raw, "valid": len(self.designs()), "distinct": len(self.distinct())}
+
+    def sample(self, rng: random.Random) -> AttentionDesign:
+        """One distinct design, each with the same chance."""
+        return rng.choice(self._distinct)
+
+    def neighbours(self, design: AttentionDesign) -> list[AttentionDesign]:
+        """The distinct designs that differ from `design` in exactly one of the axes both have.
+
+        Axes that exist on one side only (they come with the operator) are free. The relation is symmetric.
+        """
+        here = self.choices(design)
+        near: dict[str, AttentionDesign] = {}
+        for other, there in self._choices.items():
+            shared = here.keys() & there.keys()
+            if sum(here[axis] != there[axis] for axis in shared) == 1 and other.key != design.key:
+                near.setdefault(other.key, other)
+        return list(near.values())
+
+    @cached_property
+    def _distinct(self) -> tuple[AttentionDesign, ...]:
+        return self.distinct()
+
+    @cached_property
+    def _choices(self) -> dict[AttentionDesign, dict[str, Choice]]:
+        found: dict[AttentionDesign, dict[str, Choice]] = {}
+        refused: dict[tuple[str, Choice], DesignError] = {}
+        for choices, design in self._paths():
+            if isinstance(design, AttentionDesign):
+                found[design] = choices
+            else:  # coarse7 exists from depth 2 on: a pair that can't be met is left out, a value never met is an error
+                refused.update(dict.fromkeys(choices.items(), design))
+        met = {pair for choices in found.values() for pair in choices.items()}
+        for (axis, _), error in refused.items():
+            unmet = [value for value in self.axes()[axis] if (axis, value) in refused.keys() - met]
+            if unmet:
+                raise SpaceError(f"axis {axis}: no design can take {unmet[0]!r}. {error}")
+        return found
+
+    def _paths(self) -> Iterator[tuple[dict[str, Choice], AttentionDesign | DesignError]]:
+        """Every sequence of choices `decide` can ask for: an odometer that replays it until the last choice turns."""
+        path: list[int] = []
+        while True:
+            asked: list[tuple[str, tuple[Any, ...]]] = []
+
+            def choose(axis: str, options: tuple[Any, ...], asked: list = asked) -> Any:
+                asked.append((axis, options))
+                if len(asked) > len(path):
+                    path.append(0)
+                return options[path[len(asked) - 1]]
+
+            design: AttentionDesign | DesignError
+            try:
+                design = self.decide(choose)
+            except DesignError as error:
+                design = error
+            yield {axis: options[i] for (axis, options), i in zip(asked, path, strict=True)}, design
+            while path and path[-1] + 1 == len(asked[len(path) - 1][1]):
+                path.pop()
+            if not path:
+                return
+            path[-1] += 1
+
+    # -- narrowing -------------------------------------------------------------------------------------------------
+
+    def narrow(self, axes: dict[str, Any]) -> Space:
+        """A space with some axes replaced, `{"depth": [1, 2]}`. Raises `SpaceError` naming axis, value and choices."""
+        known = self.axes()
+        changes: dict[str, Any] = {}
+        for name, values in axes.items():
+            if name not in known:
+                raise SpaceError(f"axis {name!r} does not exist; axes: {', '.join(known)}.")
+            given = values if isinstance(values, (list, tuple)) else [values]
+            changes[name] = tuple(_typed(name, value, type(known[name][0])) for value in given)
+        return replace(self, **changes)
+
+    def narrow_text(self, assignments: list[str]) -> Space:
+        """Narrowed from the command line: `["squeeze=avg,dct", "depth=1,2"]`."""
+        axes: dict[str, list[str]] = {}
+        for text in assignments:
+            name, equals, values = text.partition("=")
+            if not equals or not values:
+                raise SpaceError(f"axis {text!r}: write AXIS=VALUE[,VALUE...], as in depth=1,2.")
+            axes[name.strip()] = [value.strip() for value in values.split(",")]
+        return self.narrow(axes)
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Space:
+        """The default space narrowed by a TOML file of `axis = [values]` lines."""
+        try:
+            return cls().narrow(tomllib.loads(path.read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SpaceError(
+                f"space file {str(path)!r} can't be read: {error}. Write lines like depth = [1, 2]."
+            ) from None
+
+
+def _typed(axis: str, value: Any, kind: type) -> Choice:
+    if kind is bool and isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if kind is int and isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
+    if isinstance(value, (str, bool, int)) and type(value) is kind:
+        return value
+    raise SpaceError(f"axis {axis}: {value!r} is not a {kind.__name__}.")

@@ -1,0 +1,223 @@
+"""The proxy trainer: one design, one seed, one short training on images held in memory."""
+
+from __future__ import annotations
+
+import math
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from search_space import AttentionDesign, UserError
+from trainers.augment import augment, normalise
+from trainers.backbones import backbone as make_backbone
+from trainers.data import ImageData, Split
+from trainers.environment import commit, hardware, peak_memory_bytes, pick_device, reset_peak_memory, versions
+from trainers.precision import autocast, memory_format, pick_precision
+from trainers.recipe import PROXY, Recipe
+
+EpochReport = Callable[[dict[str, float]], None]
+
+
+class NotFiniteError(ArithmeticError):
+    """The training loss became NaN or infinite."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one training gave. `accuracy` is a fraction, `loss` the cross-entropy without smoothing, of `split`."""
+
+    status: str  # complete | failed
+    split: str
+    accuracy: float | None = None
+    loss: float | None = None
+    curves: list[dict[str, float]] = field(default_factory=list)
+    failure: str | None = None  # oom | nan | bug
+    error: str | None = None
+    seconds: float = 0.0
+    peak_memory_bytes: int | None = None
+    precision: str
+    hardware: str
+    versions: dict[str, str]
+    commit: str | None
+
+
+def train(
+    design: AttentionDesign,
+    data: ImageData,
+    *,
+    backbone: str = "resnet20",
+    recipe: Recipe = PROXY,
+    seed: int = 0,
+    split: str = "validation",
+    device: str | None = None,
+    precision: str = "auto",
+    on_epoch: EpochReport | None = None,
+) -> Outcome:
+    """Train `design` in `backbone` on the train split of `data` and measure it on `split` (`validation` or `test`).
+
+    A training that turns NaN, runs out of memory or raises comes back as a failed outcome with its class and
+    traceback; a user's error (impossible design, unknown backbone) and Ctrl-C are raised.
+    """
+    held_out = _held_out(data, split)
+    place = pick_device(device)
+    chosen = pick_precision(precision, place)
+    facts: dict[str, Any] = {
+        "split": split,
+        "precision": chosen,
+        "hardware": hardware(place),
+        "versions": versions(),
+        "commit": commit(),
+    }
+    reset_peak_memory(place)
+    start = time.perf_counter()
+    curves: list[dict[str, float]] = []
+    try:
+        net = _network(design, data, backbone, recipe, seed)
+        for record in _Run(net, data, held_out, recipe=recipe, seed=seed, device=place, precision=chosen).epochs():
+            curves.append(record)
+            if on_epoch is not None:
+                on_epoch(record)
+    except UserError:
+        raise
+    except Exception as error:  # every other failure belongs in the row, with its traceback
+        facts |= {"failure": failure_class(error), "error": traceback.format_exc()}
+    facts |= {"curves": curves, "seconds": time.perf_counter() - start, "peak_memory_bytes": peak_memory_bytes(place)}
+    if "failure" in facts:
+        return Outcome(status="failed", **facts)
+    return Outcome(status="complete", accuracy=curves[-1]["accuracy"], loss=curves[-1]["loss"], **facts)
+
+
+def failure_class(error: BaseException) -> str:
+    """`nan`, `oom` or `bug`."""
+    if isinstance(error, NotFiniteError):
+        return "nan"
+    # the CPU allocator raises a plain RuntimeError
+    starved = isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)
+    return "oom" if starved else "bug"
+
+
+def _held_out(data: ImageData, split: str) -> Split:
+    if split == "validation":
+        return data.validation
+    if split != "test" or data.test is None:
+        have = "validation" if data.test is None else "validation, test"
+        raise UserError(f"split: {split!r} of {data.name} asked for; there is: {have}.")
+    return data.test
+
+
+def _network(design: AttentionDesign, data: ImageData, backbone: str, recipe: Recipe, seed: int) -> nn.Module:
+    """Initialised on the CPU, so that a seed means one network on every device."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make_backbone(
+            backbone,
+            design,
+            num_classes=data.num_classes,
+            image_size=data.image_size,
+            scale=recipe.scale,
+            gate_start=recipe.gate_start,
+        )
+
+
+class _Run:
+    """The state of one training."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        data: ImageData,
+        held_out: Split,
+        *,
+        recipe: Recipe,
+        seed: int,
+        device: torch.device,
+        precision: str,
+    ) -> None:
+        if len(data.train.labels) < recipe.batch_size:
+            given = f"{len(data.train.labels)} training images of {data.name}"
+            raise UserError(f"batch size: {recipe.batch_size} with {given}; allowed: at most the number of images.")
+        self.recipe, self.device, self.precision = recipe, device, precision
+        self.mean, self.std = data.mean.to(device), data.std.to(device)
+        self.train = Split(data.train.images.to(device), data.train.labels.to(device))
+        self.held_out = Split(held_out.images.to(device), held_out.labels.to(device))
+        self.mirror = recipe.mirror and data.flip
+        self.layout = memory_format(precision)
+        self.net: nn.Module = net.to(device, memory_format=self.layout)  # type: ignore[call-overload]
+        self.random = torch.Generator(device).manual_seed(seed)
+        self.optimiser = torch.optim.SGD(
+            parameter_groups(net, recipe.weight_decay), lr=0.0, momentum=recipe.momentum, nesterov=True
+        )
+        self.steps_an_epoch = len(self.train.labels) // recipe.batch_size  # the rest is another rest next time
+        self.step = 0
+
+    def epochs(self) -> Iterator[dict[str, float]]:
+        """Trains; yields a record an epoch: epoch, train_loss, accuracy, loss, learning_rate, seconds."""
+        start = time.perf_counter()
+        for epoch in range(1, self.recipe.epochs + 1):
+            train_loss = self._train_epoch()
+            accuracy, loss = self._evaluate()
+            if not math.isfinite(loss):
+                raise NotFiniteError(f"held-out loss is {loss} after epoch {epoch}")
+            yield {
+                "epoch": epoch,
+                "train_loss": train_loss,
+                "accuracy": accuracy,
+                "loss": loss,
+                "learning_rate": self.optimiser.param_groups[0]["lr"],
+                "seconds": time.perf_counter() - start,
+            }
+
+    def _train_epoch(self) -> float:
+        self.net.train()
+        total = torch.zeros((), device=self.device)
+        order = torch.randperm(len(self.train.labels), generator=self.random, device=self.device)
+        for batch in order[: self.steps_an_epoch * self.recipe.batch_size].split(self.recipe.batch_size):
+            total += self._train_step(self.train.images[batch], self.train.labels[batch])
+        mean = total.item() / self.steps_an_epoch  # read once an epoch: each read would make an accelerator wait
+        if not math.isfinite(mean):
+            raise NotFiniteError(f"training loss is {mean} at step {self.step}")
+        return mean
+
+    def _train_step(self, images: Tensor, labels: Tensor) -> Tensor:
+        rate = self.recipe.rate(self.step, self.steps_an_epoch * self.recipe.epochs)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        images = augment(images, pad=self.recipe.crop_padding, flip=self.mirror, generator=self.random)
+        with autocast(self.precision, self.device):
+            logits = self.net(self._input(images)).float()
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        self.step += 1
+        return loss.detach()
+
+    @torch.inference_mode()
+    def _evaluate(self) -> tuple[float, float]:
+        """Accuracy and mean cross-entropy on the held-out split."""
+        self.net.eval()
+        right = torch.zeros((), device=self.device)
+        total = torch.zeros((), device=self.device)
+        for images, labels in zip(self.held_out.images.split(500), self.held_out.labels.split(500), strict=True):
+            with autocast(self.precision, self.device):
+                logits = self.net(self._input(images)).float()
+            right += (logits.argmax(1) == labels).sum()
+            total += F.cross_entropy(logits, labels, reduction="sum")
+        number = len(self.held_out.labels)
+        return right.item() / number, total.item() / number
+
+    def _input(self, images: Tensor) -> Tensor:
+        return normalise(images, self.mean, self.std, memory_format=self.layout)
+
+
+def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weights decay; vectors (norms, biases) do not."""
+    matrices = [parameter for parameter in net.parameters() if parameter.ndim > 1]
+    vectors = [parameter for parameter in net.parameters() if parameter.ndim <= 1]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]

@@ -1,0 +1,98 @@
+"""How a proxy network is trained, as a frozen value with a hash. Imports no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from search_space.errors import UserError
+
+
+class RecipeError(UserError):
+    """A recipe value that makes no training."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """SGD with Nesterov momentum, linear warm-up, linear decay to zero, label smoothing; crops and mirrors.
+
+    `learning_rate` is the peak for the given batch size. `warmup` is a fraction of all steps. No weight decay on norms
+    and biases. `gate_start` and `scale` are those of `search_space.build`. The hash covers everything but the name and
+    the epochs: how long was trained is a row's fidelity.
+    """
+
+    name: str
+    epochs: int
+    batch_size: int = 64
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    warmup: float = 0.2
+    label_smoothing: float = 0.1
+    crop_padding: int = 4
+    mirror: bool = True
+    gate_start: str = "identity"
+    scale: str = "unit"
+
+    def __post_init__(self) -> None:
+        self._require("epochs", isinstance(self.epochs, int) and self.epochs >= 1, "a whole number >= 1")
+        self._require("batch_size", self.batch_size >= 2, "2 or more: batch norm needs two images")
+        self._require("learning_rate", 0 < self.learning_rate < float("inf"), "above 0")
+        self._require("warmup", 0 <= self.warmup < 1, "a fraction from 0 to below 1")
+        self._require("gate_start", self.gate_start in ("identity", "paper"), "identity, paper")
+        self._require("scale", self.scale in ("unit", "paper"), "unit, paper")
+
+    def _require(self, field: str, right: bool, allowed: str) -> None:
+        if not right:
+            raise RecipeError(f"recipe {self.name}, {field}: {getattr(self, field)!r} given; allowed: {allowed}.")
+
+    @property
+    def hash(self) -> str:
+        content = {key: value for key, value in asdict(self).items() if key not in ("name", "epochs")}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+    def changed(self, **values: Any) -> Recipe:
+        """The recipe with some values replaced (`epochs=5`, `gate_start="paper"`)."""
+        unknown = values.keys() - {field.name for field in fields(self)}
+        if unknown:
+            raise RecipeError(f"recipe {self.name}: no field {', '.join(sorted(unknown))}.")
+        return replace(self, **values)
+
+    def changed_text(self, settings: list[str], epochs: int | None = None) -> Recipe:
+        """The recipe changed by `FIELD=VALUE` texts, as the command line gives them."""
+        values: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
+        for text in settings:
+            field, equals, value = text.partition("=")
+            if not equals or field == "name" or not hasattr(self, field):
+                allowed = ", ".join(f.name for f in fields(self) if f.name != "name")
+                raise RecipeError(f"recipe setting {text!r}: write FIELD=VALUE with one of the fields {allowed}.")
+            values[field] = self._read(field, value)
+        return self.changed(**values)
+
+    def _read(self, field: str, value: str) -> Any:
+        kind = type(getattr(self, field))
+        try:
+            return {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)
+        except (ValueError, KeyError):
+            raise RecipeError(f"recipe {self.name}, {field}: {value!r} is not a {kind.__name__}.") from None
+
+    def rate(self, step: int, steps: int) -> float:
+        """Learning rate of step 0 .. steps - 1: up from zero over the warm-up, then down to zero at `steps`."""
+        position = (step + 1) / (steps + 1)
+        rising = position / self.warmup if self.warmup else 1.0
+        return self.learning_rate * min(rising, (1 - position) / (1 - self.warmup))
+
+
+SMOKE = Recipe(name="smoke", epochs=3, batch_size=32, crop_padding=2)  # seconds on `synthetic`: does it all work?
+PROXY = Recipe(name="proxy", epochs=10)
+FULL = Recipe(name="full", epochs=200, batch_size=128)  # the CIFAR training that papers compare
+RECIPES = {recipe.name: recipe for recipe in (SMOKE, PROXY, FULL)}
+
+
+def find_recipe(name: str) -> Recipe:
+    """A recipe by name. Raises `RecipeError` naming those there are."""
+    if name not in RECIPES:
+        raise RecipeError(f"recipe {name!r} does not exist; allowed: {', '.join(RECIPES)}.")
+    return RECIPES[name]
