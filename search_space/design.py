@@ -14,9 +14,12 @@ EXCITATIONS = ("mlp", "conv1d", "affine", "pfca")
 DCT_LARGEST = 32  # FcaNet publishes three ordered tables of 32 frequencies
 DEEPEST = 10  # 2^10 = 1,024 pixels: no network attends to larger maps
 FAMILIES = ("low", "top", "bottom")
-# an excitation whose first weights can take up a sign or a factor of each squeezed number
-ABSORBS_SIGNS = ("mlp", "affine")
+LARGEST_REDUCTION = 99_999
+LARGEST_KERNEL = 999
+# excitations whose first weights can take up one factor common to all squeezed numbers
 ABSORBS_SCALE = ("mlp", "conv1d", "affine")
+# level-1 detail means differ between these pairs by the sign of some bands, within a pair in nothing
+_LEVEL_ONE_TWIN = {"haar": "haar", "bior2.2": "haar", "db2": "db2", "sym4": "db2"}
 
 
 class DesignError(UserError, ValueError):
@@ -65,12 +68,14 @@ class AttentionDesign:
         if self.squeeze == "wavelet":
             if self.wavelet not in WAVELETS:
                 refuse("wavelet", self.wavelet, ", ".join(WAVELETS))
-            if not isinstance(self.depth, int) or not 1 <= self.depth <= DEEPEST:
+            if not _whole(self.depth, 1, DEEPEST):
                 refuse("wavelet depth", self.depth, f"1 to {DEEPEST}")
             if self.statistic not in ("mean", "energy"):
                 refuse("band statistic", self.statistic, "mean, energy")
         elif self.wavelet is not None or self.depth is not None or self.statistic != "mean":
             refuse("wavelet, depth and band statistic", (self.wavelet, self.depth, self.statistic), "a wavelet squeeze")
+        if not isinstance(self.each, bool):
+            refuse("each", self.each, "True, False")
         if self.squeeze in ("dct", "wavelet"):
             if self.entries == 0:
                 refuse("selection", self.selection, self._selections())
@@ -85,14 +90,14 @@ class AttentionDesign:
         if self.excitation not in EXCITATIONS:
             refuse("excitation", self.excitation, ", ".join(EXCITATIONS))
         if self.excitation == "mlp":
-            if not isinstance(self.reduction, int) or self.reduction < 1:
-                refuse("reduction", self.reduction, "a whole number >= 1, as in mlp-r16")
+            if not _whole(self.reduction, 1, LARGEST_REDUCTION):
+                refuse("reduction", self.reduction, f"a whole number >= 1 and <= {LARGEST_REDUCTION}, as in mlp-r16")
         elif self.reduction is not None:
             refuse("reduction", self.reduction, "the mlp excitation only")
         if self.kernel is not None and self.excitation != "conv1d":
             refuse("kernel", self.kernel, "the conv1d excitation only")
-        if self.kernel is not None and (self.kernel < 1 or self.kernel % 2 == 0):
-            refuse("kernel", self.kernel, "an odd number >= 1, as in conv1d-k3")
+        if self.kernel is not None and not (_whole(self.kernel, 1, LARGEST_KERNEL) and self.kernel % 2):
+            refuse("kernel", self.kernel, f"an odd number from 1 to {LARGEST_KERNEL}, as in conv1d-k3")
         if self.excitation == "pfca" and self.each and self.entries > 1:
             refuse("excitation", "pfca", "one number a channel; drop `-each` or choose mlp, conv1d or affine")
 
@@ -110,7 +115,7 @@ class AttentionDesign:
         depth = self.depth or 0
         if self.squeeze == "wavelet" and self.selection in ("details", "all"):
             return 3 * depth + (self.selection == "all")
-        match = re.fullmatch(r"([a-z]+)([1-9]\d{0,3})", self.selection or "")
+        match = re.fullmatch(r"([a-z]+)([1-9][0-9]{0,3})", str(self.selection))
         families, largest = (FAMILIES, DCT_LARGEST) if self.squeeze == "dct" else (("coarse",), 3 * depth + 1)
         if match is None or match[1] not in families or int(match[2]) > largest:
             return 0
@@ -151,10 +156,10 @@ class AttentionDesign:
             )
         if design.squeeze == "dct" and design.selection == "top2":
             return replace(design, selection="low2")  # both are (0,0), (0,1)
-        level_one_means = design.squeeze == "wavelet" and design.depth == 1 and design.statistic == "mean"
-        if level_one_means and design.excitation in ABSORBS_SIGNS:
+        if design.squeeze == "wavelet" and design.depth == 1 and design.statistic == "mean":
             # differences of the four polyphase means, whatever the wavelet, up to a sign a band
-            return replace(design, wavelet="haar")
+            twin = "haar" if _absorbs_signs(design) else _LEVEL_ONE_TWIN[str(design.wavelet)]
+            return replace(design, wavelet=twin)
         return design
 
 
@@ -162,6 +167,15 @@ def _is_average(design: AttentionDesign) -> bool:
     if design.squeeze == "dct":
         return design.selection in ("low1", "top1")
     return design.squeeze == "wavelet" and design.selection == "coarse1" and design.statistic == "mean"
+
+
+def _absorbs_signs(design: AttentionDesign) -> bool:
+    """Whether the first weights hold one factor for each selected entry, so that an entry's sign is theirs."""
+    return design.excitation in ("mlp", "affine") or (design.excitation == "conv1d" and design.each)
+
+
+def _whole(value: object, low: int, high: int) -> bool:
+    return type(value) is int and low <= value <= high  # True is no number here
 
 
 NONE = AttentionDesign("none")
@@ -184,56 +198,58 @@ def text_of(design: AttentionDesign) -> str:
     return f"{squeeze}{'-each' if design.each else ''}/{excitation}"
 
 
-_DCT = re.compile(r"dct-(?P<selection>[a-z]+\d+)(?P<each>-each)?")
-_WAVELET = re.compile(
-    r"(?P<wavelet>[a-z]+[\d.]*)-d(?P<depth>\d{1,3})-(?P<selection>[a-z]+\d*)(?P<energy>-energy)?(?P<each>-each)?"
+_SQUEEZE = re.compile(
+    r"(?P<statistic>[a-z]+)"
+    r"|dct-(?P<frequencies>[a-z]+[0-9]+)(?P<dct_each>-each)?"
+    r"|(?P<wavelet>[a-z]+[0-9.]*)-d(?P<depth>[0-9]{1,3})-(?P<bands>[a-z]+[0-9]*)(?P<energy>-energy)?(?P<each>-each)?"
 )
-_EXCITATION = re.compile(r"(?P<name>mlp|conv1d|affine|pfca)(-r(?P<reduction>\d{1,5}))?(-k(?P<kernel>\d{1,3}))?")
+_EXCITATION = re.compile(r"(?P<name>[a-z0-9]+?)(-r(?P<reduction>[0-9]{1,6}))?(-k(?P<kernel>[0-9]{1,4}))?")
 
 
 def parse(text: str) -> AttentionDesign:
     text = text.strip()
     if text == "none":
         return NONE
-    squeeze, _, excitation = text.partition("/")
-    found = _EXCITATION.fullmatch(excitation)
-    if found is None:
-        _refuse_text(text)
-    gate: dict[str, Any] = {
-        "excitation": found["name"],
-        "reduction": int(found["reduction"]) if found["reduction"] else None,
-        "kernel": int(found["kernel"]) if found["kernel"] else None,
-    }
+    left, _, right = text.partition("/")
+    squeeze, excitation = _SQUEEZE.fullmatch(left), _EXCITATION.fullmatch(right)
+    if squeeze is None or excitation is None:
+        raise DesignError(_no_design(text))
     try:
-        if squeeze in STATISTICS:
-            design = AttentionDesign(squeeze, **gate)
-        elif match := _DCT.fullmatch(squeeze):
-            design = AttentionDesign("dct", selection=match["selection"], each=bool(match["each"]), **gate)
-        elif match := _WAVELET.fullmatch(squeeze):
-            design = AttentionDesign(
-                "wavelet",
-                wavelet=match["wavelet"],
-                depth=int(match["depth"]),
-                selection=match["selection"],
-                statistic="energy" if match["energy"] else "mean",
-                each=bool(match["each"]),
-                **gate,
-            )
-        else:
-            _refuse_text(text)
+        design = _design_of(squeeze, excitation)
     except DesignError as error:
         raise DesignError(f"design {text!r}: {error} {_nearest(text)}".rstrip()) from None
-    if str(design) != text:
-        _refuse_text(text)  # one text form: dct-top016 is no second spelling of dct-top16
+    if str(design) != text:  # one text form: dct-top016 is no second spelling of dct-top16
+        raise DesignError(_no_design(text))
     return design
 
 
-def _refuse_text(text: str) -> NoReturn:
-    raise DesignError(
-        f"design {text!r} is not a design text. A design is written SQUEEZE/EXCITATION: "
-        f"{' | '.join(STATISTICS)} | dct-top16 | haar-d3-all[-energy][-each], "
-        f"then / and mlp-r16 | conv1d | affine | pfca; or none. {_nearest(text)}".rstrip()
+def _design_of(squeeze: re.Match[str], excitation: re.Match[str]) -> AttentionDesign:
+    gate: dict[str, Any] = {
+        "excitation": excitation["name"],
+        "reduction": int(excitation["reduction"]) if excitation["reduction"] else None,
+        "kernel": int(excitation["kernel"]) if excitation["kernel"] else None,
+    }
+    if squeeze["statistic"]:
+        return AttentionDesign(squeeze["statistic"], **gate)
+    if squeeze["frequencies"]:
+        return AttentionDesign("dct", selection=squeeze["frequencies"], each=bool(squeeze["dct_each"]), **gate)
+    return AttentionDesign(
+        "wavelet",
+        wavelet=squeeze["wavelet"],
+        depth=int(squeeze["depth"]),
+        selection=squeeze["bands"],
+        statistic="energy" if squeeze["energy"] else "mean",
+        each=bool(squeeze["each"]),
+        **gate,
     )
+
+
+def _no_design(text: str) -> str:
+    return (
+        f"design {text!r} is not a design text. A design is written SQUEEZE/EXCITATION: "
+        f"{' | '.join(STATISTICS)} | dct-top16[-each] | haar-d3-all[-energy][-each], "
+        f"then / and mlp-r16 | conv1d | affine | pfca; or none. {_nearest(text)}"
+    ).rstrip()
 
 
 def _nearest(text: str) -> str:
@@ -243,5 +259,6 @@ def _nearest(text: str) -> str:
     from search_space.presets import PRESETS
     from search_space.space import Space
 
-    matches = difflib.get_close_matches(text, [*PRESETS, *map(str, Space().designs())], n=1, cutoff=0.5)
+    known = [*PRESETS, *map(str, Space().designs())]
+    matches = difflib.get_close_matches(text.lower()[:100], known, n=1, cutoff=0.5)
     return f"Nearest valid spelling: {matches[0]}" if matches else ""

@@ -52,23 +52,26 @@ def network_key(
 ) -> str:
     """Text that is equal exactly for designs that make the same network here: what caching and deduplication use.
 
-    The canonical design with everything resolved that depends on the network (ECA's kernel), one for each run of
-    equal sites. `scale="paper"` multiplies DCT and wavelet rows by sqrt(HW): without weights to absorb that, two
-    spellings are then two functions.
+    The canonical design with everything resolved that depends on the network (ECA's kernel, the reduction that C // r
+    amounts to), one for each run of equal sites. `scale="paper"` multiplies DCT and wavelet rows by sqrt(HW): without
+    weights to absorb that, the average and the spellings that are otherwise the same are then two functions.
     """
-    from search_space.excitation import kernel_size  # imports torch
-
+    canonical = design.canonical()
     absorbed = scale == "unit" or design.excitation in ABSORBS_SCALE
-    canonical = design.canonical() if absorbed else design
-    resolved = [
-        str(
-            replace(canonical, kernel=kernel_size(canonical, site.channels))
-            if canonical.excitation == "conv1d"
-            else canonical
-        )
-        for site in sites
-    ]
+    if not absorbed and canonical.squeeze == "avg" and design.squeeze != "avg":
+        canonical = replace(canonical, squeeze="dct", selection="low1")
+    resolved = [str(_resolve(canonical, site.channels)) for site in sites]
     return f"{backbone}@{image_size}px/{num_classes}: " + " | ".join(text for text, _ in groupby(resolved))
+
+
+def _resolve(design: AttentionDesign, channels: int) -> AttentionDesign:
+    from search_space.excitation import hidden_width, kernel_size  # imports torch
+
+    if design.excitation == "conv1d":
+        return replace(design, kernel=kernel_size(design, channels))
+    if design.excitation == "mlp":
+        return replace(design, reduction=channels // hidden_width(design, channels))
+    return design
 
 
 def added_params(design: AttentionDesign, sites: Sequence[Site]) -> int:

@@ -95,7 +95,10 @@ class Space:
 
     def distinct(self) -> tuple[AttentionDesign, ...]:
         """One design for each key: the first spelling met."""
-        return tuple({design.key: design for design in reversed(self.designs())}.values())[::-1]
+        first: dict[str, AttentionDesign] = {}
+        for design in self.designs():
+            first.setdefault(design.key, design)
+        return tuple(first.values())
 
     def count(self) -> dict[str, int]:
         """Flat product of all axes, valid designs, distinct designs."""
@@ -183,6 +186,8 @@ class Space:
             name, equals, values = text.partition("=")
             if not equals or not values:
                 raise SpaceError(f"axis {text!r}: write AXIS=VALUE[,VALUE...], as in depth=1,2.")
+            if name.strip() in axes:
+                raise SpaceError(f"axis {name.strip()!r} is given twice; write all its values in one, as in depth=1,2.")
             axes[name.strip()] = [value.strip() for value in values.split(",")]
         return self.narrow(axes)
 
@@ -200,7 +205,7 @@ class Space:
 def _typed(axis: str, value: Any, kind: type) -> Choice:
     if kind is bool and isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
-    if kind is int and isinstance(value, str) and value.isascii() and value.isdigit():
+    if kind is int and isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         return int(value)
     if isinstance(value, (str, bool, int)) and type(value) is kind:
         return value

@@ -65,7 +65,7 @@ class Recipe:
         values: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
         for text in settings:
             field, equals, value = text.partition("=")
-            if not equals or field == "name" or not hasattr(self, field):
+            if not equals or field not in {f.name for f in fields(self)} - {"name"}:
                 allowed = ", ".join(f.name for f in fields(self) if f.name != "name")
                 raise RecipeError(f"recipe setting {text!r}: write FIELD=VALUE with one of the fields {allowed}.")
             values[field] = self._read(field, value)

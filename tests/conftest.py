@@ -1,0 +1,87 @@
+"""What several test files share: image sets that train in a blink, and the command line in this process."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from trainers.image_data import ImageData
+
+
+@pytest.fixture(scope="session")
+def blobs() -> ImageData:
+    """Four easy classes of 8 px images that differ in colour: 180 train, 20 validation, 40 test."""
+    return make_blobs(seed=0)
+
+
+def make_blobs(seed: int) -> ImageData:
+    random = np.random.default_rng(seed)
+
+    def part(a_class: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.repeat(np.arange(4), a_class)
+        colours = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200], [120, 120, 120]])
+        images = colours[labels][:, :, None, None] + random.integers(-30, 31, (len(labels), 3, 8, 8))
+        return images.astype(np.uint8), labels.astype(np.int64)
+
+    names = ("red", "green", "blue", "grey")
+    return ImageData.carve(
+        name="blobs", content_hash=f"blobs{seed}", classes=names, train=part(50), test=part(10), flip=True
+    )
+
+
+def write_tree(root: Path, *, classes: int = 3, images: int = 12, size: int = 12) -> Path:
+    """An ImageNet-style tree of small PNG files, a colour a class."""
+    random = np.random.default_rng(0)
+    for split, count in (("train", images), ("val", 4)):
+        for label in range(classes):
+            folder = root / split / f"class{label}"
+            folder.mkdir(parents=True)
+            for index in range(count):
+                pixels = random.integers(0, 60, (size, size, 3), dtype=np.uint8)
+                pixels[..., label % 3] += 150
+                Image.fromarray(pixels).save(folder / f"{index}.png")
+    return root
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return write_tree(tmp_path / "little-images")
+
+
+@dataclass
+class Done:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def attnas(capsys, monkeypatch, tmp_path) -> Callable[..., Done]:
+    """`attnas(...)` as typed in an empty folder, in this process; returns exit code and what was printed."""
+    from search.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ATTNAS_CACHE", str(tmp_path / "cache"))
+
+    def run(*words: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["attnas", *map(str, words)])
+        capsys.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as leave:
+            code = leave.code if isinstance(leave.code, int) else int(leave.code is not None)
+        printed = capsys.readouterr()
+        return Done(code, printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture(autouse=True, scope="session")
+def two_threads() -> None:
+    torch.set_num_threads(2)

@@ -1,0 +1,138 @@
+"""The proxy trainer on images it can learn in a blink."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from search_space import NONE, PRESETS, AttentionDesign, UserError
+from trainers import PROXY, train
+from trainers import proxy as module
+from trainers.image_data import Split
+from trainers.precision import pick_precision
+from trainers.proxy import failure_class, parameter_groups
+
+RECIPE = PROXY.changed(epochs=2, batch_size=16, crop_padding=1)
+
+
+def run(data, design=PRESETS["se"], **options):
+    return train(design, data, **{"backbone": "resnet8", "recipe": RECIPE, "precision": "float32"} | options)
+
+
+def test_easy_classes_are_learned_and_the_outcome_says_where_and_how(blobs):
+    seen = []
+    outcome = run(blobs, recipe=RECIPE.changed(epochs=4), on_epoch=seen.append)
+    assert outcome.status == "complete" and outcome.failure is None
+    assert outcome.accuracy > 0.9  # four colours: chance is 0.25
+    assert [record["epoch"] for record in outcome.curves] == [1, 2, 3, 4] and seen == outcome.curves
+    assert outcome.curves[-1]["loss"] == outcome.loss < outcome.curves[0]["loss"]
+    assert outcome.split == "validation" and outcome.precision == "float32"
+    assert outcome.hardware and outcome.versions["torch"] == torch.__version__
+    assert outcome.seconds > 0
+
+
+def test_permuted_labels_give_chance(blobs):
+    """Oracle: 20 validation images of 4 balanced classes, labels unrelated to images."""
+    labels = blobs.train.labels[torch.from_numpy(np.random.default_rng(0).permutation(len(blobs.train.labels)))]
+    shuffled = replace(blobs, train=Split(blobs.train.images, labels))
+    accuracy = np.mean([run(shuffled, seed=seed).accuracy for seed in range(3)])
+    assert accuracy < 0.6  # 60 draws at 0.25: six standard deviations below
+
+
+def test_a_seed_repeats_to_the_bit_and_another_differs(blobs):
+    def facts(outcome):
+        return [{key: value for key, value in record.items() if key != "seconds"} for record in outcome.curves]
+
+    first, again, other = (facts(run(blobs, seed=seed)) for seed in (3, 3, 4))
+    assert first == again != other
+
+
+def test_the_callers_random_state_is_left_alone(blobs):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    run(blobs, recipe=RECIPE.changed(epochs=1))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_accuracy_and_loss_are_those_of_the_named_split(blobs):
+    """Oracle: a validation and a test split with opposite labels cannot both be right."""
+    wrong = replace(blobs, test=Split(blobs.validation.images, (blobs.validation.labels + 1) % 4))
+    recipe = RECIPE.changed(epochs=4)
+    validation, test = run(wrong, recipe=recipe), run(wrong, recipe=recipe, split="test")
+    assert validation.accuracy > 0.9 and test.accuracy < 0.1 and test.loss > validation.loss
+    assert test.split == "test"
+
+
+def test_a_training_that_turns_nan_is_a_failed_outcome_of_class_nan(blobs):
+    outcome = run(blobs, recipe=RECIPE.changed(learning_rate=1e30))
+    assert (outcome.status, outcome.failure, outcome.accuracy) == ("failed", "nan", None)
+    assert "NotFiniteError" in outcome.error
+
+
+def test_a_training_that_runs_out_of_memory_is_a_failed_outcome_of_class_oom(blobs):
+    """A real allocation that no machine can meet, by the real CPU allocator."""
+
+    class Huge(nn.Module):
+        def forward(self, x):
+            return x + torch.empty(2**60, dtype=torch.uint8).sum()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "make_backbone", lambda *_, **__: nn.Sequential(nn.Conv2d(3, 4, 1), Huge()))
+        outcome = run(blobs)
+    assert (outcome.status, outcome.failure) == ("failed", "oom")
+    assert failure_class(torch.OutOfMemoryError()) == "oom"
+
+
+def test_a_bug_is_a_failed_outcome_with_its_traceback_and_a_users_error_is_raised(blobs):
+    def broken(*_, **__):
+        raise ZeroDivisionError("inside the network")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "make_backbone", broken)
+        outcome = run(blobs)
+    assert (outcome.status, outcome.failure) == ("failed", "bug")
+    assert "inside the network" in outcome.error and "test_proxy.py" in outcome.error
+    with pytest.raises(UserError, match="resnet9"):
+        run(blobs, backbone="resnet9")
+    with pytest.raises(UserError, match="depth"):
+        run(blobs, design=AttentionDesign.parse("haar-d5-all/affine"))
+    with pytest.raises(UserError, match="test"):
+        run(replace(blobs, test=None), split="test")
+    with pytest.raises(UserError, match="batch"):
+        run(blobs, recipe=RECIPE.changed(batch_size=4096))
+
+
+def test_bfloat16_learns_too_and_auto_picks_one_of_both(blobs):
+    outcome = run(blobs, recipe=RECIPE.changed(epochs=4), precision="bfloat16")
+    assert outcome.precision == "bfloat16" and outcome.accuracy > 0.9
+    assert pick_precision("auto", torch.device("cpu")) in ("float32", "bfloat16")
+    with pytest.raises(UserError, match="float32, bfloat16"):
+        pick_precision("int4", torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    "text", ["max/conv1d", "std/affine", "energy/pfca", "dct-top4/mlp-r4", "db2-d1-all-energy-each/affine", "none"]
+)
+def test_every_kind_of_design_trains_in_both_precisions(blobs, text):
+    for precision in ("float32", "bfloat16"):
+        outcome = run(blobs, AttentionDesign.parse(text), recipe=RECIPE.changed(epochs=1), precision=precision)
+        assert outcome.status == "complete" and math.isfinite(outcome.loss), outcome.error
+
+
+def test_norms_and_biases_do_not_decay():
+    """Oracle: the network's own parameter names."""
+    net = module.make_backbone("resnet8", PRESETS["se"], num_classes=3)
+    decayed, free = parameter_groups(net, 0.1)
+    names = {id(parameter): name for name, parameter in net.named_parameters()}
+    vectors = {name for name, parameter in net.named_parameters() if name.endswith("bias") or parameter.ndim == 1}
+    assert {names[id(p)] for p in free["params"]} == vectors and free["weight_decay"] == 0
+    assert {names[id(p)] for p in decayed["params"]} == set(names.values()) - vectors
+    assert decayed["weight_decay"] == 0.1
+
+
+def test_without_a_design_the_network_has_no_gate(blobs):
+    assert run(blobs, NONE).status == "complete"

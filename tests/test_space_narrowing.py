@@ -1,0 +1,132 @@
+"""Narrowing a space from code, from the command line and from a file; what it refuses, and how."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search_space import Space, SpaceError, UserError
+
+
+def test_the_three_ways_to_narrow_lead_to_one_space(tmp_path: Path) -> None:
+    file = tmp_path / "space.toml"
+    file.write_text('squeeze = ["avg", "dct"]\ndepth = [1, 2]\neach = [true]\nreduction = 16\n')
+    from_code = Space().narrow({"squeeze": ["avg", "dct"], "depth": (1, 2), "each": [True], "reduction": 16})
+    assert from_code == Space(squeeze=("avg", "dct"), depth=(1, 2), each=(True,), reduction=(16,))
+    assert Space().narrow_text(["squeeze=avg,dct", "depth=1, 2", "each=true", "reduction=16"]) == from_code
+    assert Space.from_toml(file) == from_code
+
+
+def test_axes_that_are_not_named_keep_their_values() -> None:
+    narrowed = Space().narrow({"depth": [2]})
+    assert narrowed.axes() == Space().axes() | {"depth": (2,)}
+    assert Space().narrow({}) == Space()
+    assert narrowed.narrow({"wavelet": "haar"}).axes() == Space().axes() | {"depth": (2,), "wavelet": ("haar",)}
+
+
+@pytest.mark.parametrize(
+    ("axes", "named"),
+    [
+        ({"dept": [1]}, ("dept", "does not exist", "depth")),
+        ({"depth": [11]}, ("depth", "11", "1 to 10")),
+        ({"depth": [1, 0]}, ("depth", "0", "1 to 10")),
+        ({"depth": []}, ("depth", "empty")),
+        ({"depth": [2, 2]}, ("depth", "repeats")),
+        ({"depth": ["deep"]}, ("depth", "'deep'", "int")),
+        ({"depth": [True]}, ("depth", "True", "int")),
+        ({"depth": [1.5]}, ("depth", "1.5", "int")),
+        ({"depth": [[1]]}, ("depth", "[1]", "int")),
+        ({"depth": [None]}, ("depth", "None", "int")),
+        ({"depth": [-1]}, ("depth", "-1", "1 to 10")),
+        ({"depth": ["٣"]}, ("depth", "int")),
+        ({"each": ["maybe"]}, ("each", "'maybe'", "bool")),
+        ({"each": [1]}, ("each", "1", "bool")),
+        ({"squeeze": ["median"]}, ("squeeze", "'median'", "avg")),
+        ({"squeeze": [1]}, ("squeeze", "1", "str")),
+        ({"wavelet": ["haar", "db7"]}, ("wavelet", "'db7'", "sym4")),
+        ({"frequencies": ["low2", "low33"]}, ("frequencies", "'low33'", "1 to 32")),
+        ({"bands": ["all", "coarse11"]}, ("bands", "'coarse11'", "coarseK")),
+        ({"statistic": ["mean", "std"]}, ("statistic", "'std'", "mean, energy")),
+        ({"excitation": ["mlp", "linear"]}, ("excitation", "'linear'", "pfca")),
+        ({"reduction": [4, 0]}, ("reduction", "0", ">= 1")),
+    ],
+)
+def test_what_no_design_can_take_is_refused_by_axis_and_value(axes: dict[str, Any], named: tuple[str, ...]) -> None:
+    with pytest.raises(SpaceError) as refusal:
+        Space().narrow(axes)
+    message = str(refusal.value)
+    assert message.startswith("axis ")
+    assert all(word in message for word in named), message
+    assert isinstance(refusal.value, UserError)
+
+
+@pytest.mark.parametrize(
+    ("axis", "value"),
+    [("reduction", 0), ("frequencies", "low33"), ("wavelet", "db7"), ("statistic", "std"), ("bands", "coarse11")],
+)
+def test_an_axis_whose_only_value_is_impossible_is_refused_with_the_reason(axis: str, value: Any) -> None:
+    with pytest.raises(SpaceError, match=f"{value!r} is not possible; allowed: "):
+        Space().narrow({axis: [value]})
+
+
+def test_bands_that_need_depth_two_are_left_out_at_depth_one_and_no_error() -> None:
+    space = Space(squeeze=("wavelet",), depth=(1, 2, 3), bands=("coarse7", "all"))
+    depths = {design.depth for design in space.designs() if design.selection == "coarse7"}
+    assert depths == {2, 3}
+    assert {design.depth for design in space.designs()} == {1, 2, 3}
+
+
+def test_a_depth_that_no_band_of_the_space_reaches_is_refused() -> None:
+    with pytest.raises(SpaceError, match=r"axis depth: no design can take 1\. .*coarse7"):
+        Space().narrow({"depth": [1, 2, 3], "bands": ["coarse7"]})
+    Space().narrow({"depth": [2, 3], "bands": ["coarse7"]})
+    with pytest.raises(SpaceError, match="'coarse7'"):
+        Space().narrow({"depth": [1], "bands": ["coarse7", "all"]})
+
+
+@pytest.mark.parametrize("text", ["depth", "depth=", "=1", "", "depth 1", "depth:1"])
+def test_an_assignment_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(SpaceError, match="axis "):
+        Space().narrow_text([text])
+
+
+def test_an_axis_assigned_twice_is_refused_and_not_half_forgotten() -> None:
+    with pytest.raises(SpaceError, match="squeeze"):
+        Space().narrow_text(["squeeze=avg", "squeeze=dct"])
+
+
+def test_a_number_of_thousands_of_digits_is_refused_like_any_other() -> None:
+    """Python's own int() raises a ValueError about digit limits from 4,301 digits on."""
+    with pytest.raises(SpaceError, match="depth"):
+        Space().narrow_text(["depth=" + "9" * 5000])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"depth = [1, 2", b"depth: [1]", b"\xff\xfe", b"depth = [1]\ndepth = [2]\n"],
+    ids=["unclosed", "yaml", "no utf-8", "twice"],
+)
+def test_a_broken_file_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "broken.toml"
+    file.write_bytes(content)
+    with pytest.raises(SpaceError, match=r"broken\.toml.*depth = \[1, 2\]"):
+        Space.from_toml(file)
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(SpaceError, match=r"absent\.toml"):
+        Space.from_toml(tmp_path / "absent.toml")
+    with pytest.raises(SpaceError):
+        Space.from_toml(tmp_path)
+
+
+def test_a_readable_file_with_a_wrong_axis_is_refused_by_axis(tmp_path: Path) -> None:
+    file = tmp_path / "space.toml"
+    file.write_text("[space]\ndepth = [1]\n")
+    with pytest.raises(SpaceError, match="'space' does not exist"):
+        Space.from_toml(file)
+    file.write_text("depth = 1979-05-27\n")
+    with pytest.raises(SpaceError, match="axis depth"):
+        Space.from_toml(file)

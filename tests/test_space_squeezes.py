@@ -1,0 +1,118 @@
+"""Squeeze operators against NumPy and PyWavelets."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from test_space_oracles import one_thread, resampled, wavelet_bands  # noqa: F401
+
+from search_space import AttentionDesign, build
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+WAVELETS = ("haar", "db2", "sym4", "bior2.2")
+SIZES = ((8, 8), (16, 8), (32, 32), (7, 7), (5, 9), (1, 3))
+Array = NDArray[np.float64]
+
+
+def squeezed(squeeze: str, x: Array, dtype: torch.dtype = torch.float64) -> Array:
+    """[B, C, K] of the built module."""
+    layer = build(AttentionDesign.parse(f"{squeeze}/affine"), x.shape[1])
+    values: Array = layer.squeeze(torch.from_numpy(x).to(dtype)).double().numpy()  # type: ignore[operator]
+    return values
+
+
+def maps(height: int, width: int, channels: int = 20) -> Array:
+    return np.random.default_rng(height * width).normal(0.3, 1, size=(2, channels, height, width))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_statistics_are_numpys(size: tuple[int, int]) -> None:
+    x = maps(*size)
+    axes = (2, 3)
+    np.testing.assert_allclose(squeezed("avg", x)[..., 0], x.mean(axes), rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(squeezed("max", x)[..., 0], x.max(axes))
+    np.testing.assert_allclose(squeezed("energy", x)[..., 0], (x**2).mean(axes), rtol=1e-12)
+    # biased; the root is taken of the variance plus 1e-5, which is the module's documented guard
+    np.testing.assert_allclose(squeezed("std", x)[..., 0], np.sqrt(x.std(axes, ddof=0) ** 2 + 1e-5), rtol=1e-12)
+
+
+def test_the_standard_deviation_is_the_biased_golden_one() -> None:
+    """attention.md 4.4: std([1, 2, 3, 4]) biased 1.11803399."""
+    x = np.array([[1.0, 2.0], [3.0, 4.0]]).reshape(1, 1, 2, 2)
+    np.testing.assert_allclose(squeezed("std", x).item(), 1.11803399, atol=1e-5)
+
+
+@pytest.mark.parametrize("wavelet", WAVELETS)
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("size", SIZES)
+def test_band_energies_are_the_sums_of_squares_of_wavedec2_over_the_pixels(
+    wavelet: str, depth: int, size: tuple[int, int]
+) -> None:
+    """Pixels of the map as analysed: resampled up to the next multiple of 2^depth."""
+    x = maps(*size, channels=3)
+    analysed = resampled(x, depth)
+    pixels = analysed.shape[2] * analysed.shape[3]
+    expected = [(band**2).sum((2, 3)) / pixels for band in wavelet_bands(analysed, wavelet, depth)]
+    found = squeezed(f"{wavelet}-d{depth}-all-energy-each", x)
+    np.testing.assert_allclose(found, np.stack(expected, 2), rtol=1e-9, atol=1e-12)
+    details = squeezed(f"{wavelet}-d{depth}-details-energy-each", x)
+    np.testing.assert_array_equal(details, found[:, :, 1:])
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_energies_of_all_bands_add_up_to_the_energy_of_orthogonal_wavelets_only(depth: int) -> None:
+    """Parseval (attention.md 5, item 5); bior2.2 is biorthogonal and must miss it."""
+    x = maps(16, 24, channels=4)
+    energy = (x**2).mean((2, 3))
+    for wavelet in ("haar", "db2", "sym4"):
+        total = squeezed(f"{wavelet}-d{depth}-all-energy-each", x).sum(2)
+        np.testing.assert_allclose(total, energy, rtol=1e-9)
+    total = squeezed(f"bior2.2-d{depth}-all-energy-each", x).sum(2)
+    assert (np.abs(total / energy - 1) > 0.01).all()
+
+
+@pytest.mark.parametrize(
+    "squeeze",
+    ["dct-top16", "dct-low3", "haar-d3-all", "db2-d2-details", "sym4-d3-all-energy", "bior2.2-d2-coarse5-energy"],
+)
+@pytest.mark.parametrize("channels", [16, 20])
+def test_a_channel_takes_the_entry_of_its_group(squeeze: str, channels: int) -> None:
+    """Oracle: the same design with every entry for each channel, and floor(c K / C) written out."""
+    x = maps(9, 16, channels)
+    every = squeezed(f"{squeeze}-each", x)
+    grouped = squeezed(squeeze, x)
+    entries = every.shape[2]
+    expected = np.stack([every[:, c, (c * entries) // channels] for c in range(channels)], 1)
+    assert grouped.shape == (2, channels, 1)
+    np.testing.assert_allclose(grouped[..., 0], expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("squeeze", ["avg", "std", "energy", "dct-low4", "haar-d2-all", "db2-d2-all-energy"])
+def test_sums_are_accumulated_in_float32_when_the_map_is_half(squeeze: str) -> None:
+    """Oracle: float64 of the same rounded map; 56 x 56 sums above 2,048 would be lost in float16 (attention.md 5.7)."""
+    x = np.abs(maps(56, 56, channels=8)) + 4
+    for dtype, relative in ((torch.float16, 2e-3), (torch.bfloat16, 2e-2)):
+        rounded: Array = torch.from_numpy(x).to(dtype).double().numpy()
+        exact = squeezed(squeeze, rounded)
+        found = squeezed(squeeze, rounded, dtype)
+        np.testing.assert_allclose(found, exact, rtol=relative, atol=relative * 0.05)
+
+
+@pytest.mark.parametrize("squeeze", ["std", "energy", "avg"])
+def test_constant_and_one_pixel_maps_are_finite_with_finite_gradient(squeeze: str) -> None:
+    layer = build(AttentionDesign.parse(f"{squeeze}/affine"), 2)
+    for size in ((1, 1), (4, 4)):
+        x = torch.full((1, 2, *size), 3.0, requires_grad=True)
+        layer.squeeze(x).sum().backward()  # type: ignore[operator]
+        assert x.grad is not None and torch.isfinite(x.grad).all()
+
+
+@pytest.mark.parametrize("text", ["dct-top16", "haar-d2-all", "haar-d2-details-each"])
+def test_the_published_scale_is_the_root_of_the_area_and_touches_no_energy(text: str) -> None:
+    x = torch.from_numpy(maps(7, 9))
+    for squeeze, factor in ((text, (7 * 9) ** 0.5), ("haar-d2-all-energy", 1.0), ("avg", 1.0), ("std", 1.0)):
+        unit, paper = (build(AttentionDesign.parse(f"{squeeze}/affine"), 20, scale=s) for s in ("unit", "paper"))
+        torch.testing.assert_close(paper.squeeze(x), factor * unit.squeeze(x))  # type: ignore[operator]
