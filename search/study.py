@@ -1,4 +1,4 @@
-"""The search: propose, skip what is known or not allowed, evaluate, record, until there are enough rows."""
+"""The search: propose, step aside from what is known, evaluate, record, until there are enough rows."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Protocol
 from results.row import Row
 from results.store import Store, lease_is_dead
 from search.objective import EpochReport, Setting, evaluate
-from search_space import AttentionDesign, DesignError, Space, UserError
+from search.optuna_engine import OptunaEngine
+from search_space import NONE, AttentionDesign, DesignError, Space, UserError
 from trainers import PROXY, Cost, ImageData, Recipe, design_cost, load_data
 
 ENGINES = ("optuna",)
 COSTS = ("macs", "params")
-_DRAWS = 20  # proposals that are known already before one is drawn from those that are not
+_DRAWS = 20  # proposals without a new network in or next to them, before any new one is taken
 
 
 class SearchError(UserError):
@@ -88,14 +89,9 @@ def search(
     study = _Study(space, setting, store, seed, candidates, minimise)
     watch = report or Silent()
     watch.begin(trials, study.finished(), candidates, left_out)
-    while study.taken() < trials:
-        key = study.next()
-        if key is None:
-            break
+    while (key := study.next(trials)) is not None:
         candidate = candidates[key]
         row, trained = evaluate(candidate.design, seed, setting, store, watch.trial(candidate))
-        if row.status == "running":
-            study.elsewhere.add(key)
         watch.row(row, trained)
     return study.finished()
 
@@ -151,15 +147,14 @@ class _Study:
         candidates: dict[str, Candidate],
         minimise: str,
     ) -> None:
-        from search.optuna_engine import OptunaEngine
-
-        self.setting, self.store, self.seed, self.candidates = setting, store, seed, candidates
+        self.space, self.setting, self.store, self.seed = space, setting, store, seed
+        self.candidates = candidates
         self.minimise = minimise
         self.engine = OptunaEngine(space, seed)
         self.told: set[str] = set()
-        self.elsewhere: set[str] = set()  # networks that another process was found to be training
 
     def rows(self) -> list[Row]:
+        """Oldest first, running ones included."""
         found = self.store.rows(**self.setting.context, seed=self.seed)
         return [row for row in found if row.network_key in self.candidates]
 
@@ -167,18 +162,19 @@ class _Study:
         """Complete and failed rows, oldest first."""
         return [row for row in self.rows() if row.status != "running"]
 
-    def taken(self) -> int:
-        """Finished rows and those that a live process is at; what a killed process left behind is free again."""
-        return sum(row.status != "running" or not lease_is_dead(row) for row in self.rows())
+    def next(self, trials: int) -> str | None:
+        """The network key to evaluate now; None if there are enough or none is left.
 
-    def next(self) -> str | None:
-        """The network key to evaluate now; None if none is left."""
-        rows = self.finished()
-        for row in rows:
-            self._tell(row)
-        unseen = self.candidates.keys() - {row.network_key for row in rows} - self.elsewhere
-        if not unseen:
+        What a live process is at counts as taken; what a killed one left behind is free again.
+        """
+        rows = [row for row in self.rows() if not lease_is_dead(row)]
+        unseen = self.candidates.keys() - {row.network_key for row in rows}
+        if len(rows) >= trials or not unseen:
             return None
+        finished = [row for row in rows if row.status != "running"]
+        for row in finished:
+            self._tell(row)
+        choose = random.Random(f"{self.seed} {len(finished)}").choice
         for draw in range(_DRAWS):
             design = self.engine.propose(draw)
             if design is None:
@@ -186,7 +182,20 @@ class _Study:
             key = self.setting.network_key(design)
             if key in unseen:
                 return key
-        return random.Random(f"{self.seed} {len(rows)}").choice(sorted(unseen))
+            near = unseen & self._neighbours(design)
+            if near:
+                return choose(sorted(near))
+        return choose(sorted(unseen))
+
+    def _neighbours(self, design: AttentionDesign) -> set[str]:
+        """Networks one axis away. TPE proposes what it knows to be good over and over; next to it is the best guess.
+
+        `none` has no axis but the squeeze, so everything is next to it and nothing is learned from that.
+        """
+        if design == NONE:
+            return set()
+        near = self.space.neighbours(design)
+        return {self.setting.network_key(other) for other in near}
 
     def _tell(self, row: Row) -> None:
         if row.network_key in self.told:

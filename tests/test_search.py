@@ -44,6 +44,10 @@ def trained(monkeypatch):
     return designs
 
 
+def favoured(design):
+    return design.squeeze == "dct" and design.excitation == "conv1d"
+
+
 @pytest.fixture
 def pretended(monkeypatch):
     """Instead of training: accuracy as a fixed function of the design, for tests of which design is next."""
@@ -51,7 +55,7 @@ def pretended(monkeypatch):
 
     def pretend(design, *_, **__):
         designs.append(design)
-        accuracy = 0.5 + 0.4 * (design.squeeze == "dct") * (design.excitation == "mlp") + len(str(design)) / 1000
+        accuracy = 0.5 + 0.1 * (design.squeeze == "dct") + 0.1 * (design.excitation == "conv1d") + 0.02 * design.each
         facts = {"precision": "float32", "hardware": "none", "versions": {}, "commit": None, "split": "validation"}
         return Outcome(status="complete", accuracy=accuracy, loss=1.0, **facts)
 
@@ -114,15 +118,15 @@ def test_designs_impossible_on_the_backbone_are_left_out_and_not_tried(store, bl
     assert {design.depth for design in pretended} == {1}
 
 
-def test_the_engine_finds_the_better_region_sooner_than_chance(tmp_path, blobs, pretended):
-    """Oracle: the pretended accuracy favours dct with mlp; uniform sampling of the distinct designs meets it rarely."""
+def test_the_engine_meets_the_better_region_more_often_than_chance(tmp_path, blobs, pretended):
+    """Oracle: uniform sampling of the networks would meet dct with conv1d, best of the pretended, at their share."""
     space = Space()
-    with open_store(f"sqlite:///{tmp_path}/rows.db") as store:
-        run(store, blobs, space, trials=60, minimise="params")
-    good = [design.squeeze == "dct" and design.excitation == "mlp" for design in pretended]
+    for seed in range(3):
+        with open_store(f"sqlite:///{tmp_path}/{seed}.db") as store:
+            run(store, blobs, space, trials=60, minimise="params", seed=seed)
     candidates, _ = allowed(space, Setting(blobs, "resnet8", RECIPE))
-    every = [c.design.squeeze == "dct" and c.design.excitation == "mlp" for c in candidates.values()]
-    assert sum(good[20:]) / 40 > 1.5 * sum(every) / len(every)
+    chance = sum(favoured(candidate.design) for candidate in candidates.values()) / len(candidates)
+    assert sum(map(favoured, pretended)) / len(pretended) > 1.3 * chance
 
 
 def test_proposals_depend_on_seed_and_told_rows_only():
@@ -165,7 +169,7 @@ def test_a_network_that_another_live_process_trains_is_passed_over(store, blobs,
     row, trained = evaluate(PRESETS["eca"], 0, setting, store)
     assert (row.status, row.owner, trained) == ("running", this_owner(), False)
     rows = run(store, blobs, trials=1000)
-    assert PRESETS["eca"] not in pretended and theirs.network_key not in {row.network_key for row in rows}
+    assert rows and PRESETS["eca"] not in pretended and theirs.network_key not in {row.network_key for row in rows}
 
 
 @pytest.mark.parametrize(
