@@ -267,7 +267,7 @@ def interruptible() -> Iterator[None]:
 def main() -> None:
     """Entry point: a user's error is one message and exit code 2."""
     try:
-        app()
+        app(prog_name="attnas")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -83,5 +83,6 @@ def attnas(capsys, monkeypatch, tmp_path) -> Callable[..., Done]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def two_threads() -> None:
-    torch.set_num_threads(2)
+def one_thread() -> None:
+    """Maps of 8 pixels gain nothing from a second thread, and waiting for it on a busy machine costs a hundredfold."""
+    torch.set_num_threads(1)

@@ -1,0 +1,125 @@
+"""One retraining: design + image tree + seed -> row, resumable from its checkpoint."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import fields, replace
+from pathlib import Path
+
+from results.lease import heartbeat, this_owner
+from results.row import Row
+from results.store import Store
+from search_space import AttentionDesign
+from search_space.sites import network_key
+from trainers import Outcome, design_cost, imagenet, sites
+from trainers.imagenet import RetrainRecipe, Tree
+from trainers.imagenet import retrain as train
+
+
+def retrain(
+    design: AttentionDesign,
+    path: Path,
+    *,
+    store: Store,
+    backbone: str = "resnet50",
+    image_size: int = 224,
+    recipe: RetrainRecipe | None = None,
+    seed: int = 0,
+    workers: int = 4,
+    output: Path,
+    device: str | None = None,
+    precision: str = "auto",
+) -> Row:
+    """The row of this retraining on the tree at `path`; trained now unless the store has it, a line an epoch on stderr.
+
+    A training that is interrupted gives its claim back: the same call goes on from the last checkpoint in `output`.
+    Raises `UserError`, `DesignError` before anything is made on disk, except for what only shows in the training.
+    """
+    recipe = recipe or RetrainRecipe()
+    imagenet.check_request(design, backbone=backbone, image_size=image_size, workers=workers)
+    tree = imagenet.tree_facts(path)
+    row = _running_row(design, tree, backbone, image_size, recipe, seed)
+    found = store.claim(row)
+    if found is not None:
+        _say(_why_not_trained(found))
+        return found
+    assert row.owner is not None
+    _say(f"{design} in {backbone}: {tree.train_images:,} images of {tree.name}, {len(tree.classes)} classes")
+    try:
+        with heartbeat(store, row.identity, row.owner):
+            outcome = train(
+                design,
+                tree,
+                backbone=backbone,
+                image_size=image_size,
+                recipe=recipe,
+                seed=seed,
+                workers=workers,
+                output=output,
+                device=device,
+                precision=precision,
+                on_epoch=lambda record: _say(epoch_line(record, recipe.epochs)),
+            )
+    except BaseException:
+        store.release(row.identity, row.owner)
+        raise
+    measured = {field.name: getattr(outcome, field.name) for field in fields(Outcome)}
+    finished = replace(row, **measured, finished=time.time())
+    store.finish(finished)
+    if finished.status == "complete":
+        _say(f"weights: {output / 'model.pt'}")
+    return finished
+
+
+def _running_row(
+    design: AttentionDesign, tree: Tree, backbone: str, image_size: int, recipe: RetrainRecipe, seed: int
+) -> Row:
+    """The row that claims the retraining."""
+    classes, places = len(tree.classes), sites(backbone, image_size)
+    cost = design_cost(design, backbone, image_size, classes)
+    now = time.time()
+    return Row(
+        network_key=network_key(
+            design, backbone=backbone, image_size=image_size, num_classes=classes, sites=places, scale=recipe.scale
+        ),
+        recipe_hash=recipe.hash,
+        data_hash=tree.listing_hash,
+        split=imagenet.SPLIT,
+        epochs=recipe.epochs,
+        schedule_epochs=recipe.epochs,
+        seed=seed,
+        key=design.key,
+        design=str(design),
+        data=tree.name,
+        backbone=backbone,
+        image_size=image_size,
+        num_classes=classes,
+        recipe=recipe.name,
+        status="running",
+        macs=cost.macs,
+        macs_convention=cost.convention,
+        params=cost.params,
+        owner=this_owner(),
+        heartbeat=now,
+        started=now,
+    )
+
+
+def _why_not_trained(found: Row) -> str:
+    if found.status == "running":
+        return f"{found.design}: running in another process ({found.owner})"
+    return f"{found.design}: {found.status} in the storage already, answered from its row; nothing was trained"
+
+
+def epoch_line(record: dict[str, float], epochs: int) -> str:
+    top5 = f"  top-5 {record['top5']:.2%}" if "top5" in record else ""
+    losses = f"loss {record['loss']:.3f}  train loss {record['train_loss']:.3f}"
+    return (
+        f"epoch {record['epoch']:.0f}/{epochs}  top-1 {record['accuracy']:.2%}{top5}  {losses}"
+        f"  {record['images_per_second']:.0f} images/s"
+    )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
