@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -197,8 +198,10 @@ def retrain(
     batch_size: Annotated[int, typer.Option(help="Images a step.")] = 256,
     learning_rate: Annotated[float | None, typer.Option(help="Peak; 0.1 a 256 images unless given.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the weights and of the order of images.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes that decode images.")] = 4,
-    output: Annotated[Path, typer.Option(help="Folder of the checkpoints.")] = Path("retrain"),
+    workers: Annotated[int, typer.Option(help="Processes that decode images.")] = min(4, os.cpu_count() or 1),
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of checkpoint and weights; retrain/DESIGN-BACKBONE-SEED unless given.")
+    ] = None,
     storage: STORAGE = "sqlite:///attnas.db",
     device: DEVICE = None,
     precision: PRECISION = "auto",
@@ -211,9 +214,10 @@ def retrain(
     from trainers.imagenet import RetrainRecipe
 
     recipe = RetrainRecipe(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
+    chosen = find_design(design)
     with interruptible(), open_store(storage) as store:
         row = run(
-            find_design(design),
+            chosen,
             data,
             store=store,
             backbone=backbone,
@@ -221,7 +225,7 @@ def retrain(
             recipe=recipe,
             seed=seed,
             workers=workers,
-            output=output,
+            output=output or Path("retrain", f"{chosen}-{backbone}-{seed}".replace("/", "_")),
             device=device,
             precision=precision,
         )

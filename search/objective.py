@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from results.lease import heartbeat, this_owner
 from results.row import Row
 from results.store import Store
+from search.recording import key_on, record, running_row
 from search_space import AttentionDesign
-from search_space.sites import check, network_key
-from trainers import ImageData, Recipe, design_cost, sites, train
+from search_space.sites import check
+from trainers import Cost, ImageData, Recipe, design_cost, sites, train
 from trainers.data import VALIDATION_SPLIT
 
 EpochReport = Callable[[dict[str, float]], None]
@@ -34,34 +33,15 @@ class Setting:
         """Raises `DesignError` if the design is impossible on this backbone at this image size."""
         check(design, sites(self.backbone, self.data.image_size))
 
+    def cost(self, design: AttentionDesign) -> Cost:
+        return design_cost(design, self.backbone, self.data.image_size, self.data.num_classes)
+
     def network_key(self, design: AttentionDesign) -> str:
-        return network_key(
-            design,
-            backbone=self.backbone,
-            image_size=self.data.image_size,
-            num_classes=self.data.num_classes,
-            sites=sites(self.backbone, self.data.image_size),
-            scale=self.recipe.scale,
-        )
+        return key_on(design, self.backbone, self.data.image_size, self.data.num_classes, scale=self.recipe.scale)
 
     def row(self, design: AttentionDesign, seed: int) -> Row:
         """The running row that claims the evaluation."""
-        cost = design_cost(design, self.backbone, self.data.image_size, self.data.num_classes)
-        now = time.time()
-        return Row(
-            network_key=self.network_key(design),
-            **self.context,
-            seed=seed,
-            key=design.key,
-            design=str(design),
-            status="running",
-            macs=cost.macs,
-            macs_convention=cost.convention,
-            params=cost.params,
-            owner=this_owner(),
-            heartbeat=now,
-            started=now,
-        )
+        return running_row(design, seed, self.context, scale=self.recipe.scale)
 
     @property
     def context(self) -> dict[str, Any]:
@@ -84,48 +64,20 @@ class Setting:
 def evaluate(
     design: AttentionDesign, seed: int, setting: Setting, store: Store, on_epoch: EpochReport | None = None
 ) -> tuple[Row, bool]:
-    """The row of this evaluation, and whether it was trained now.
-
-    A row that exists is the answer: complete, failed, or running in another live process. A training that is
-    interrupted gives its claim back, so that the same command can begin it again. Raises `DesignError`.
-    """
+    """The row of this evaluation, and whether it was trained now (see `record`). Raises `DesignError`."""
     setting.check(design)
-    row = setting.row(design, seed)
-    found = store.claim(row)
-    if found is not None:
-        return found, False
-    assert row.owner is not None
-    try:
-        with heartbeat(store, row.identity, row.owner):
-            outcome = train(
-                design,
-                setting.data,
-                backbone=setting.backbone,
-                recipe=setting.recipe,
-                seed=seed,
-                split=setting.split,
-                device=setting.device,
-                precision=setting.precision,
-                on_epoch=on_epoch,
-            )
-    except BaseException:
-        store.release(row.identity, row.owner)
-        raise
-    finished = replace(
-        row,
-        status=outcome.status,
-        failure=outcome.failure,
-        error=outcome.error,
-        accuracy=outcome.accuracy,
-        loss=outcome.loss,
-        curves=outcome.curves,
-        seconds=outcome.seconds,
-        peak_memory_bytes=outcome.peak_memory_bytes,
-        precision=outcome.precision,
-        hardware=outcome.hardware,
-        versions=outcome.versions,
-        commit=outcome.commit,
-        finished=time.time(),
+    return record(
+        setting.row(design, seed),
+        store,
+        lambda: train(
+            design,
+            setting.data,
+            backbone=setting.backbone,
+            recipe=setting.recipe,
+            seed=seed,
+            split=setting.split,
+            device=setting.device,
+            precision=setting.precision,
+            on_epoch=on_epoch,
+        ),
     )
-    store.finish(finished)
-    return finished, True

@@ -9,7 +9,6 @@ from results.store import Store
 from search.objective import Setting, evaluate
 from search.study import Candidate, Report, Silent
 from search_space import AttentionDesign
-from trainers import design_cost
 
 
 def replicate(
@@ -24,12 +23,10 @@ def replicate(
     Every design is checked against the backbone before the first is trained. Raises `DesignError`.
     """
     watch = report or Silent()
-    image_size, classes = setting.data.image_size, setting.data.num_classes
     candidates = {}
     for design in designs:
         setting.check(design)
-        cost = design_cost(design, setting.backbone, image_size, classes)
-        candidates[setting.network_key(design)] = Candidate(design, cost)
+        candidates[setting.network_key(design)] = Candidate(design, setting.cost(design))
     watch.begin(len(candidates) * len(seeds), [], candidates, 0)
     rows = []
     for seed in seeds:

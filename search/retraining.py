@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import sys
-import time
-from dataclasses import fields, replace
 from pathlib import Path
 
-from results.lease import heartbeat, this_owner
 from results.row import Row
 from results.store import Store
+from search.recording import record, running_row
 from search_space import AttentionDesign
-from search_space.sites import network_key
-from trainers import Outcome, design_cost, imagenet, sites
-from trainers.imagenet import RetrainRecipe, Tree
+from trainers import Outcome, imagenet
+from trainers.imagenet import RetrainRecipe
 from trainers.imagenet import retrain as train
 
 
@@ -39,71 +36,41 @@ def retrain(
     recipe = recipe or RetrainRecipe()
     imagenet.check_request(design, backbone=backbone, image_size=image_size, workers=workers)
     tree = imagenet.tree_facts(path)
-    row = _running_row(design, tree, backbone, image_size, recipe, seed)
-    found = store.claim(row)
-    if found is not None:
-        _say(_why_not_trained(found))
-        return found
-    assert row.owner is not None
-    _say(f"{design} in {backbone}: {tree.train_images:,} images of {tree.name}, {len(tree.classes)} classes")
-    try:
-        with heartbeat(store, row.identity, row.owner):
-            outcome = train(
-                design,
-                tree,
-                backbone=backbone,
-                image_size=image_size,
-                recipe=recipe,
-                seed=seed,
-                workers=workers,
-                output=output,
-                device=device,
-                precision=precision,
-                on_epoch=lambda record: _say(epoch_line(record, recipe.epochs)),
-            )
-    except BaseException:
-        store.release(row.identity, row.owner)
-        raise
-    measured = {field.name: getattr(outcome, field.name) for field in fields(Outcome)}
-    finished = replace(row, **measured, finished=time.time())
-    store.finish(finished)
-    if finished.status == "complete":
+    context = {
+        "data": tree.name,
+        "data_hash": tree.listing_hash,
+        "split": imagenet.SPLIT,
+        "backbone": backbone,
+        "image_size": image_size,
+        "num_classes": len(tree.classes),
+        "recipe": recipe.name,
+        "recipe_hash": recipe.hash,
+        "epochs": recipe.epochs,
+        "schedule_epochs": recipe.epochs,
+    }
+
+    def training() -> Outcome:
+        _say(f"{design} in {backbone}: {tree.train_images:,} images of {tree.name}, {len(tree.classes)} classes")
+        return train(
+            design,
+            tree,
+            backbone=backbone,
+            image_size=image_size,
+            recipe=recipe,
+            seed=seed,
+            workers=workers,
+            output=output,
+            device=device,
+            precision=precision,
+            on_epoch=lambda record: _say(epoch_line(record, recipe.epochs)),
+        )
+
+    row, trained = record(running_row(design, seed, context, scale=recipe.scale), store, training)
+    if not trained:
+        _say(_why_not_trained(row))
+    elif row.status == "complete":
         _say(f"weights: {output / 'model.pt'}")
-    return finished
-
-
-def _running_row(
-    design: AttentionDesign, tree: Tree, backbone: str, image_size: int, recipe: RetrainRecipe, seed: int
-) -> Row:
-    """The row that claims the retraining."""
-    classes, places = len(tree.classes), sites(backbone, image_size)
-    cost = design_cost(design, backbone, image_size, classes)
-    now = time.time()
-    return Row(
-        network_key=network_key(
-            design, backbone=backbone, image_size=image_size, num_classes=classes, sites=places, scale=recipe.scale
-        ),
-        recipe_hash=recipe.hash,
-        data_hash=tree.listing_hash,
-        split=imagenet.SPLIT,
-        epochs=recipe.epochs,
-        schedule_epochs=recipe.epochs,
-        seed=seed,
-        key=design.key,
-        design=str(design),
-        data=tree.name,
-        backbone=backbone,
-        image_size=image_size,
-        num_classes=classes,
-        recipe=recipe.name,
-        status="running",
-        macs=cost.macs,
-        macs_convention=cost.convention,
-        params=cost.params,
-        owner=this_owner(),
-        heartbeat=now,
-        started=now,
-    )
+    return row
 
 
 def _why_not_trained(found: Row) -> str:

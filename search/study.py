@@ -12,7 +12,7 @@ from results.store import Store, lease_is_dead
 from search.objective import EpochReport, Setting, evaluate
 from search.optuna_engine import OptunaEngine
 from search_space import NONE, AttentionDesign, DesignError, Space, UserError
-from trainers import PROXY, Cost, ImageData, Recipe, design_cost, load_data
+from trainers import PROXY, Cost, ImageData, Recipe, load_data
 
 ENGINES = ("optuna",)
 COSTS = ("macs", "params")
@@ -120,7 +120,7 @@ def allowed(
             last = error
             refused.add(design.key)
             continue
-        cost = design_cost(design, setting.backbone, setting.data.image_size, setting.data.num_classes)
+        cost = setting.cost(design)
         if cost.macs > (max_macs or float("inf")) or cost.params > (max_params or float("inf")):
             refused.add(design.key)
             continue

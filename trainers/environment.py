@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 
+from search_space.errors import UserError
+
 _LIBRARIES = ("torch", "timm", "numpy", "PyWavelets", "fvcore", "optuna")
 _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
@@ -17,9 +19,15 @@ _RESET = Path("/proc/self/clear_refs")
 
 def pick_device(name: str | None = None) -> torch.device:
     """The named device, else the accelerator if there is one, else the CPU."""
-    if name is not None:
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)  # a device can be well named and not be there
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        first = str(error).splitlines()[0]
+        raise UserError(f"device: {name!r} given; allowed: cpu, or an accelerator of this machine ({first}).") from None
+    return device
 
 
 @lru_cache(maxsize=8)

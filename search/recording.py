@@ -1,0 +1,66 @@
+"""From claim to finished row: what every kind of training shares."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
+
+from results.lease import heartbeat, this_owner
+from results.row import Row
+from results.store import Store
+from search_space import AttentionDesign
+from search_space.sites import network_key
+from trainers import Outcome, design_cost, sites
+
+
+def running_row(design: AttentionDesign, seed: int, context: dict[str, Any], *, scale: str) -> Row:
+    """The running row that claims an evaluation in a context (the columns of `results.row.CONTEXT`)."""
+    network = (context["backbone"], context["image_size"], context["num_classes"])
+    cost = design_cost(design, *network)
+    now = time.time()
+    return Row(
+        network_key=key_on(design, *network, scale=scale),
+        **context,
+        seed=seed,
+        key=design.key,
+        design=str(design),
+        status="running",
+        macs=cost.macs,
+        macs_convention=cost.convention,
+        params=cost.params,
+        owner=this_owner(),
+        heartbeat=now,
+        started=now,
+    )
+
+
+def key_on(design: AttentionDesign, backbone: str, image_size: int, num_classes: int, *, scale: str) -> str:
+    """The network key of a design on a backbone by name."""
+    places = sites(backbone, image_size)
+    return network_key(
+        design, backbone=backbone, image_size=image_size, num_classes=num_classes, sites=places, scale=scale
+    )
+
+
+def record(row: Row, store: Store, training: Callable[[], Outcome]) -> tuple[Row, bool]:
+    """Claim, train, finish: the row, and whether it was trained now.
+
+    A row that exists is the answer: complete, failed, or running in another live process. A training that is
+    interrupted, or ends in a user's error, gives its claim back, so that the same command can begin it again.
+    """
+    found = store.claim(row)
+    if found is not None:
+        return found, False
+    assert row.owner is not None
+    try:
+        with heartbeat(store, row.identity, row.owner):
+            outcome = training()
+    except BaseException:
+        store.release(row.identity, row.owner)
+        raise
+    given = {field.name: getattr(outcome, field.name) for field in fields(Outcome)}
+    finished = replace(row, **given, finished=time.time())
+    store.finish(finished)
+    return finished, True

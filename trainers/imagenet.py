@@ -1,0 +1,157 @@
+"""Retraining: one design in a backbone on an ImageNet-style tree at full size, with a checkpoint an epoch."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from search_space import AttentionDesign, UserError
+from search_space.sites import check
+from trainers.backbones import backbone as make_backbone
+from trainers.backbones import sites
+from trainers.checkpoint import Checkpoint, damaged, own_folder, write
+from trainers.environment import commit, hardware, peak_memory_bytes, pick_device, reset_peak_memory, versions
+from trainers.image_tree import Batches, Tree, tree_facts
+from trainers.imagenet_recipe import RetrainRecipe
+from trainers.imagenet_run import Run
+from trainers.precision import pick_precision
+from trainers.proxy import EpochReport, Outcome, failure_class
+
+__all__ = ["RetrainRecipe", "Tree", "check_request", "retrain", "tree_facts"]
+
+SPLIT = "test"
+"""A search carves its validation images from `train` and never sees `val`: for a row, `val` is the test split."""
+
+_SMALLEST_IMAGE = 8
+
+
+def check_request(design: AttentionDesign, *, backbone: str, image_size: int, workers: int) -> None:
+    """Everything that can be said before the tree is listed. Raises `UserError`, `BackboneError`, `DesignError`."""
+    if workers < 0:
+        raise UserError(f"workers: {workers} given; allowed: 0 (decode in the training process) or more.")
+    if image_size < _SMALLEST_IMAGE:
+        raise UserError(f"image size: {image_size} given; allowed: {_SMALLEST_IMAGE} pixels or more.")
+    check(design, sites(backbone, image_size))
+
+
+def retrain(
+    design: AttentionDesign,
+    tree: Tree,
+    *,
+    backbone: str = "resnet50",
+    image_size: int = 224,
+    recipe: RetrainRecipe | None = None,
+    seed: int = 0,
+    workers: int = 4,
+    output: Path,
+    device: str | None = None,
+    precision: str = "auto",
+    on_epoch: EpochReport | None = None,
+) -> Outcome:
+    """Train `design` in `backbone` on the tree's `train` images and measure it on its `val` images after every epoch.
+
+    `output/last.pt` holds the training after the last finished epoch: the same call goes on from it, to the same
+    weights (bit for bit where the device is deterministic, as a CPU is). At the end `output/model.pt` holds the state
+    dict of `backbone(..., scale=recipe.scale, gate_start=recipe.gate_start)`, on the CPU. Order and augmentation depend
+    on seed and epoch, not on `workers`. `on_epoch` is called after the epoch's checkpoint.
+
+    A training that turns NaN, runs out of memory or raises comes back as a failed outcome with its class and
+    traceback; a user's error (impossible design, corrupt image, checkpoint of another run) and Ctrl-C are raised.
+    """
+    recipe = recipe or RetrainRecipe()
+    check_request(design, backbone=backbone, image_size=image_size, workers=workers)
+    if tree.train_images < recipe.batch_size:
+        given = f"{recipe.batch_size} with {tree.train_images} training images of {tree.name}"
+        raise UserError(f"batch size: {given}; allowed: at most the number of images.")
+    place = pick_device(device)
+    identity = _identity(design, tree, backbone, image_size, recipe, seed)
+    with own_folder(output):
+        saved = Checkpoint.load(output / "last.pt", identity)
+        chosen = _precision(precision, place, saved, output)
+        facts: dict[str, Any] = {
+            "split": SPLIT,
+            "precision": chosen,
+            "hardware": hardware(place),
+            "versions": versions(),
+            "commit": commit(),
+        }
+        reset_peak_memory(place)
+        start = time.perf_counter()
+        curves: list[dict[str, float]] = [] if saved is None else list(saved.curves)
+        seconds_before = curves[-1]["seconds"] if curves else 0.0
+        try:
+            batches = Batches(
+                tree, recipe, image_size=image_size, seed=seed, workers=workers, pinned=place.type == "cuda"
+            )
+            net = _network(design, backbone, len(tree.classes), image_size, recipe, seed)
+            run = Run(net, batches, tree, recipe=recipe, seed=seed, device=place, precision=chosen)
+            if saved is not None:
+                _restore(run, saved, output / "last.pt")
+            for record in run.epochs(len(curves) + 1, seconds_before):
+                curves.append(record)
+                run.checkpoint(identity, curves).save(output / "last.pt")
+                if on_epoch is not None:
+                    on_epoch(record)
+            write(output / "model.pt", {name: value.cpu() for name, value in net.state_dict().items()})
+        except UserError:
+            raise
+        except Exception as error:  # every other failure belongs in the row, with its traceback
+            facts |= {"failure": failure_class(error), "error": traceback.format_exc()}
+    seconds = seconds_before + time.perf_counter() - start
+    facts |= {"curves": curves, "seconds": seconds, "peak_memory_bytes": peak_memory_bytes(place)}
+    if "failure" in facts:
+        return Outcome(status="failed", **facts)
+    return Outcome(status="complete", accuracy=curves[-1]["accuracy"], loss=curves[-1]["loss"], **facts)
+
+
+def _identity(
+    design: AttentionDesign, tree: Tree, backbone: str, image_size: int, recipe: RetrainRecipe, seed: int
+) -> str:
+    """What makes two trainings one. Not the workers and not the device: they change no image."""
+    data = f"{tree.name} ({tree.listing_hash[:24]}, {len(tree.classes)} classes)"
+    trained = (
+        f"recipe {recipe.name} {recipe.hash}, {recipe.epochs} epochs, batch {recipe.batch_size}, peak {recipe.peak:g}"
+    )
+    return f"{design} in {backbone} at {image_size} px on {data}, {trained}, seed {seed}"
+
+
+def _precision(wanted: str, place: torch.device, saved: Checkpoint | None, output: Path) -> str:
+    """That of the checkpoint: `auto` measures, and could choose another one in the middle of a training."""
+    if saved is None:
+        return pick_precision(wanted, place)
+    if wanted not in ("auto", saved.precision):
+        raise UserError(
+            f"precision: {wanted!r} given, but {output / 'last.pt'} was trained in {saved.precision}. "
+            f"Give --precision {saved.precision} or auto to go on with it, or another --output."
+        )
+    return saved.precision
+
+
+def _network(
+    design: AttentionDesign, backbone: str, classes: int, image_size: int, recipe: RetrainRecipe, seed: int
+) -> nn.Module:
+    """Initialised on the CPU, so that a seed means one network on every device."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make_backbone(
+            backbone,
+            design,
+            num_classes=classes,
+            image_size=image_size,
+            scale=recipe.scale,
+            gate_start=recipe.gate_start,
+        )
+
+
+def _restore(run: Run, saved: Checkpoint, path: Path) -> None:
+    try:
+        run.restore(saved)
+    except (RuntimeError, ValueError, KeyError) as error:  # the right name on what another version made
+        raise damaged(path, error) from error
+    print(f"going on after epoch {saved.epoch} of {run.recipe.epochs}, from {path}", file=sys.stderr)

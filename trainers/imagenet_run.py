@@ -1,0 +1,172 @@
+"""The state of one retraining: network, optimiser, schedule; an epoch after another."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from trainers.augment import normalise
+from trainers.checkpoint import Checkpoint
+from trainers.image_tree import Batches, Tree, derived_seed
+from trainers.imagenet_recipe import RetrainRecipe
+from trainers.precision import autocast, memory_format
+from trainers.proxy import NotFiniteError
+from trainers.timm_import import prepare
+
+prepare()
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD  # noqa: E402
+from timm.optim import create_optimizer_v2  # noqa: E402
+from timm.scheduler import CosineLRScheduler  # noqa: E402
+
+_STEPS_BETWEEN_LOOKS = 50  # at the loss: every look makes an accelerator wait
+
+
+class Run:
+    """The state of one training."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        batches: Batches,
+        tree: Tree,
+        *,
+        recipe: RetrainRecipe,
+        seed: int,
+        device: torch.device,
+        precision: str,
+    ) -> None:
+        self.recipe, self.seed, self.device, self.precision = recipe, seed, device, precision
+        self.batches, self.classes, self.val_images = batches, len(tree.classes), tree.val_images
+        self.mean = torch.tensor(IMAGENET_DEFAULT_MEAN, device=device)
+        self.std = torch.tensor(IMAGENET_DEFAULT_STD, device=device)
+        self.layout = memory_format(precision)
+        self.net: nn.Module = net.to(device, memory_format=self.layout)  # type: ignore[call-overload]
+        self.optimiser = create_optimizer_v2(
+            net,
+            opt="sgd" if recipe.nesterov else "momentum",
+            lr=recipe.peak,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            filter_bias_and_bn=not recipe.decay_norms,
+        )
+        self.steps_an_epoch = tree.train_images // recipe.batch_size
+        self.step = 0
+        warmup = recipe.warmup_steps(self.steps_an_epoch)
+        self.schedule = CosineLRScheduler(
+            self.optimiser,
+            t_initial=self.steps_an_epoch * recipe.epochs - warmup + 1,  # zero is reached after the last update
+            warmup_t=warmup,
+            warmup_prefix=True,
+            t_in_epochs=False,
+        )
+
+    def restore(self, saved: Checkpoint) -> None:
+        """Raises what torch raises if the checkpoint does not fit this network."""
+        self.net.load_state_dict(saved.model)
+        self.optimiser.load_state_dict(saved.optimiser)
+        self.step = saved.epoch * self.steps_an_epoch
+
+    def checkpoint(self, identity: str, curves: list[dict[str, float]]) -> Checkpoint:
+        return Checkpoint(
+            identity=identity,
+            precision=self.precision,
+            model=self.net.state_dict(),
+            optimiser=self.optimiser.state_dict(),
+            curves=curves,
+        )
+
+    def epochs(self, first: int, seconds_before: float) -> Iterator[dict[str, float]]:
+        """Trains from epoch `first` on; yields a record an epoch, with top5 where there are more than five classes.
+
+        `seconds` run on from those spent before; `images_per_second` leaves the measuring out.
+        """
+        start = time.perf_counter()
+        for epoch in range(first, self.recipe.epochs + 1):
+            begin = time.perf_counter()
+            with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+                torch.manual_seed(derived_seed(self.seed, epoch, 1))  # dropout, the same after a resumption
+                train_loss = self._train_epoch(epoch)
+            train_seconds = time.perf_counter() - begin
+            yield {
+                "epoch": epoch,
+                "train_loss": train_loss,
+                **self._evaluate(),
+                "learning_rate": self.optimiser.param_groups[0]["lr"],
+                "seconds": seconds_before + time.perf_counter() - start,
+                "images_per_second": self.steps_an_epoch * self.recipe.batch_size / train_seconds,
+            }
+
+    def _train_epoch(self, epoch: int) -> float:
+        self.net.train()
+        total = torch.zeros((), device=self.device)
+        with _bar(f"epoch {epoch}/{self.recipe.epochs}", self.steps_an_epoch * self.recipe.batch_size) as advance:
+            for number, (images, labels) in enumerate(self.batches.train(epoch), start=1):
+                total += self._train_step(self._input(images), labels.to(self.device, non_blocking=True))
+                if number % _STEPS_BETWEEN_LOOKS == 0 or number == self.steps_an_epoch:
+                    self._require_finite(total.item())
+                advance(len(labels))
+        return total.item() / self.steps_an_epoch
+
+    def _train_step(self, images: Tensor, labels: Tensor) -> Tensor:
+        self.schedule.step_update(self.step + 1)
+        with autocast(self.precision, self.device):
+            logits = self.net(images).float()
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        self.step += 1
+        return loss.detach()
+
+    def _require_finite(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise NotFiniteError(f"the loss is {loss} after step {self.step}")
+
+    @torch.inference_mode()
+    def _evaluate(self) -> dict[str, float]:
+        """Accuracy, top-5 accuracy and mean cross-entropy on `val`."""
+        self.net.eval()
+        hits = torch.zeros(min(5, self.classes), device=self.device)  # right at the first guess, the second...
+        total = torch.zeros((), device=self.device)
+        with _bar("measuring", self.val_images) as advance:
+            for images, labels in self.batches.val():
+                labels = labels.to(self.device, non_blocking=True)  # noqa: PLW2901
+                with autocast(self.precision, self.device):
+                    logits = self.net(self._input(images)).float()
+                hits += (logits.topk(len(hits)).indices == labels[:, None]).sum(0)
+                total += F.cross_entropy(logits, labels, reduction="sum")
+                advance(len(labels))
+        loss = total.item() / self.val_images
+        self._require_finite(loss)
+        top5 = {"top5": hits.sum().item() / self.val_images} if self.classes > 5 else {}
+        return {"accuracy": hits[0].item() / self.val_images, **top5, "loss": loss}
+
+    def _input(self, images: Tensor) -> Tensor:
+        images = images.to(self.device, non_blocking=True)
+        return normalise(images, self.mean, self.std, memory_format=self.layout)
+
+
+@contextmanager
+def _bar(what: str, images: int) -> Iterator[Callable[[int], None]]:
+    """Yield `advance(n)`: a bar with images a second where stderr is a terminal, nothing elsewhere."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=True
+    ) as bar:
+        task, start, done = bar.add_task(what, total=images, rate=""), time.perf_counter(), 0
+
+        def advance(number: int) -> None:
+            nonlocal done
+            done += number
+            bar.update(task, completed=done, rate=f"{done / (time.perf_counter() - start):.0f} images/s")
+
+        yield advance
