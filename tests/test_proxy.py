@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from search_space import NONE, PRESETS, AttentionDesign, UserError
-from trainers import PROXY, train
+from trainers import PROXY, backbone, train
 from trainers import proxy as module
 from trainers.image_data import Split
+from trainers.outcome import failure_class
 from trainers.precision import pick_precision
-from trainers.proxy import failure_class, parameter_groups
+from trainers.proxy import parameter_groups
 
 RECIPE = PROXY.changed(epochs=2, batch_size=16, crop_padding=1)
 
@@ -81,7 +82,7 @@ def test_a_training_that_runs_out_of_memory_is_a_failed_outcome_of_class_oom(blo
             return x + torch.empty(2**60, dtype=torch.uint8).sum()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "make_backbone", lambda *_, **__: nn.Sequential(nn.Conv2d(3, 4, 1), Huge()))
+        patch.setattr(module, "initialised", lambda *_, **__: nn.Sequential(nn.Conv2d(3, 4, 1), Huge()))
         outcome = run(blobs)
     assert (outcome.status, outcome.failure) == ("failed", "oom")
     assert failure_class(torch.OutOfMemoryError()) == "oom"
@@ -92,7 +93,7 @@ def test_a_bug_is_a_failed_outcome_with_its_traceback_and_a_users_error_is_raise
         raise ZeroDivisionError("inside the network")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "make_backbone", broken)
+        patch.setattr(module, "initialised", broken)
         outcome = run(blobs)
     assert (outcome.status, outcome.failure) == ("failed", "bug")
     assert "inside the network" in outcome.error and "test_proxy.py" in outcome.error
@@ -125,7 +126,7 @@ def test_every_kind_of_design_trains_in_both_precisions(blobs, text):
 
 def test_norms_and_biases_do_not_decay():
     """Oracle: the network's own parameter names."""
-    net = module.make_backbone("resnet8", PRESETS["se"], num_classes=3)
+    net = backbone("resnet8", PRESETS["se"], num_classes=3)
     decayed, free = parameter_groups(net, 0.1)
     names = {id(parameter): name for name, parameter in net.named_parameters()}
     vectors = {name for name, parameter in net.named_parameters() if name.endswith("bias") or parameter.ndim == 1}

@@ -18,7 +18,7 @@ from search.optuna_engine import OptunaEngine
 from search.study import SearchError, allowed
 from search_space import PRESETS, AttentionDesign, Space
 from trainers import PROXY, design_cost
-from trainers.proxy import NotFiniteError, Outcome
+from trainers.outcome import NotFiniteError, Outcome
 
 SPACE = Space(squeeze=("none", "avg", "max", "dct"), frequencies=("low2", "top2", "top4"), reduction=(4, 8))
 RECIPE = PROXY.changed(epochs=1, batch_size=60, crop_padding=1)

@@ -3,7 +3,8 @@
 from trainers.backbones import BackboneError, backbone, sites
 from trainers.costs import Cost, cost, design_cost
 from trainers.data import ImageData, load_data
-from trainers.proxy import Outcome, train
+from trainers.outcome import Outcome
+from trainers.proxy import train
 from trainers.recipe import FULL, PROXY, RECIPES, SMOKE, Recipe
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -97,6 +97,31 @@ def backbone(
         check(design, sites(name, image_size))
     layer = None if design == NONE else partial(build, design, scale=scale, gate_start=gate_start)
     return _make(name, num_classes, layer)
+
+
+class Start(Protocol):
+    """What a recipe says of a network's beginning."""
+
+    @property
+    def scale(self) -> str: ...
+    @property
+    def gate_start(self) -> str: ...
+
+
+def initialised(
+    name: str, design: AttentionDesign, start: Start, *, seed: int, num_classes: int, image_size: int
+) -> nn.Module:
+    """The backbone as a recipe starts it, on the CPU, so that a seed means one network on every device."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return backbone(
+            name,
+            design,
+            num_classes=num_classes,
+            image_size=image_size,
+            scale=start.scale,
+            gate_start=start.gate_start,
+        )
 
 
 def _make(name: str, num_classes: int, attn_layer: AttentionLayer) -> nn.Module:

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import sys
-import time
-import traceback
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import nn
 
 from search_space import AttentionDesign, UserError
 from search_space.sites import check
-from trainers.backbones import backbone as make_backbone
-from trainers.backbones import sites
+from trainers.backbones import initialised, sites
 from trainers.checkpoint import Checkpoint, damaged, own_folder, write
-from trainers.environment import commit, hardware, peak_memory_bytes, pick_device, reset_peak_memory, versions
+from trainers.environment import pick_device
 from trainers.image_tree import Batches, Tree, tree_facts
 from trainers.imagenet_recipe import RetrainRecipe
 from trainers.imagenet_run import Run
+from trainers.outcome import EpochReport, Outcome, observe
 from trainers.precision import pick_precision
-from trainers.proxy import EpochReport, Outcome, failure_class
 
 __all__ = ["RetrainRecipe", "Tree", "check_request", "retrain", "tree_facts"]
 
@@ -74,40 +70,24 @@ def retrain(
     with own_folder(output):
         saved = Checkpoint.load(output / "last.pt", identity)
         chosen = _precision(precision, place, saved, output)
-        facts: dict[str, Any] = {
-            "split": SPLIT,
-            "precision": chosen,
-            "hardware": hardware(place),
-            "versions": versions(),
-            "commit": commit(),
-        }
-        reset_peak_memory(place)
-        start = time.perf_counter()
-        curves: list[dict[str, float]] = [] if saved is None else list(saved.curves)
-        seconds_before = curves[-1]["seconds"] if curves else 0.0
-        try:
+        earlier = [] if saved is None else saved.curves
+
+        def training() -> Iterator[dict[str, float]]:
             batches = Batches(
                 tree, recipe, image_size=image_size, seed=seed, workers=workers, pinned=place.type == "cuda"
             )
-            net = _network(design, backbone, len(tree.classes), image_size, recipe, seed)
+            net = initialised(backbone, design, recipe, seed=seed, num_classes=len(tree.classes), image_size=image_size)
             run = Run(net, batches, tree, recipe=recipe, seed=seed, device=place, precision=chosen)
             if saved is not None:
                 _restore(run, saved, output / "last.pt")
-            for record in run.epochs(len(curves) + 1, seconds_before):
+            curves = list(earlier)
+            for record in run.epochs(len(curves) + 1, curves[-1]["seconds"] if curves else 0.0):
                 curves.append(record)
                 run.checkpoint(identity, curves).save(output / "last.pt")
-                if on_epoch is not None:
-                    on_epoch(record)
+                yield record
             write(output / "model.pt", {name: value.cpu() for name, value in net.state_dict().items()})
-        except UserError:
-            raise
-        except Exception as error:  # every other failure belongs in the row, with its traceback
-            facts |= {"failure": failure_class(error), "error": traceback.format_exc()}
-    seconds = seconds_before + time.perf_counter() - start
-    facts |= {"curves": curves, "seconds": seconds, "peak_memory_bytes": peak_memory_bytes(place)}
-    if "failure" in facts:
-        return Outcome(status="failed", **facts)
-    return Outcome(status="complete", accuracy=curves[-1]["accuracy"], loss=curves[-1]["loss"], **facts)
+
+        return observe(training, split=SPLIT, precision=chosen, device=place, on_epoch=on_epoch, earlier=earlier)
 
 
 def _identity(
@@ -131,22 +111,6 @@ def _precision(wanted: str, place: torch.device, saved: Checkpoint | None, outpu
             f"Give --precision {saved.precision} or auto to go on with it, or another --output."
         )
     return saved.precision
-
-
-def _network(
-    design: AttentionDesign, backbone: str, classes: int, image_size: int, recipe: RetrainRecipe, seed: int
-) -> nn.Module:
-    """Initialised on the CPU, so that a seed means one network on every device."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return make_backbone(
-            backbone,
-            design,
-            num_classes=classes,
-            image_size=image_size,
-            scale=recipe.scale,
-            gate_start=recipe.gate_start,
-        )
 
 
 def _restore(run: Run, saved: Checkpoint, path: Path) -> None:

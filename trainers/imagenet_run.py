@@ -17,8 +17,8 @@ from trainers.augment import normalise
 from trainers.checkpoint import Checkpoint
 from trainers.image_tree import Batches, Tree, derived_seed
 from trainers.imagenet_recipe import RetrainRecipe
+from trainers.outcome import NotFiniteError
 from trainers.precision import autocast, memory_format
-from trainers.proxy import NotFiniteError
 from trainers.timm_import import prepare
 
 prepare()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -15,36 +13,12 @@ from torch import Tensor, nn
 
 from search_space import AttentionDesign, UserError
 from trainers.augment import augment, normalise
-from trainers.backbones import backbone as make_backbone
+from trainers.backbones import initialised
 from trainers.data import ImageData, Split
-from trainers.environment import commit, hardware, peak_memory_bytes, pick_device, reset_peak_memory, versions
+from trainers.environment import pick_device
+from trainers.outcome import EpochReport, NotFiniteError, Outcome, observe
 from trainers.precision import autocast, memory_format, pick_precision
 from trainers.recipe import PROXY, Recipe
-
-EpochReport = Callable[[dict[str, float]], None]
-
-
-class NotFiniteError(ArithmeticError):
-    """The training loss became NaN or infinite."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What one training gave. `accuracy` is a fraction, `loss` the cross-entropy without smoothing, of `split`."""
-
-    status: str  # complete | failed
-    split: str
-    accuracy: float | None = None
-    loss: float | None = None
-    curves: list[dict[str, float]] = field(default_factory=list)
-    failure: str | None = None  # oom | nan | bug
-    error: str | None = None
-    seconds: float = 0.0
-    peak_memory_bytes: int | None = None
-    precision: str
-    hardware: str
-    versions: dict[str, str]
-    commit: str | None
 
 
 def train(
@@ -65,41 +39,17 @@ def train(
     traceback; a user's error (impossible design, unknown backbone) and Ctrl-C are raised.
     """
     held_out = _held_out(data, split)
+    if len(data.train.labels) < recipe.batch_size:
+        given = f"{len(data.train.labels)} training images of {data.name}"
+        raise UserError(f"batch size: {recipe.batch_size} with {given}; allowed: at most the number of images.")
     place = pick_device(device)
     chosen = pick_precision(precision, place)
-    facts: dict[str, Any] = {
-        "split": split,
-        "precision": chosen,
-        "hardware": hardware(place),
-        "versions": versions(),
-        "commit": commit(),
-    }
-    reset_peak_memory(place)
-    start = time.perf_counter()
-    curves: list[dict[str, float]] = []
-    try:
-        net = _network(design, data, backbone, recipe, seed)
-        for record in _Run(net, data, held_out, recipe=recipe, seed=seed, device=place, precision=chosen).epochs():
-            curves.append(record)
-            if on_epoch is not None:
-                on_epoch(record)
-    except UserError:
-        raise
-    except Exception as error:  # every other failure belongs in the row, with its traceback
-        facts |= {"failure": failure_class(error), "error": traceback.format_exc()}
-    facts |= {"curves": curves, "seconds": time.perf_counter() - start, "peak_memory_bytes": peak_memory_bytes(place)}
-    if "failure" in facts:
-        return Outcome(status="failed", **facts)
-    return Outcome(status="complete", accuracy=curves[-1]["accuracy"], loss=curves[-1]["loss"], **facts)
 
+    def training() -> Iterator[dict[str, float]]:
+        net = initialised(backbone, design, recipe, seed=seed, num_classes=data.num_classes, image_size=data.image_size)
+        return _Run(net, data, held_out, recipe=recipe, seed=seed, device=place, precision=chosen).epochs()
 
-def failure_class(error: BaseException) -> str:
-    """`nan`, `oom` or `bug`."""
-    if isinstance(error, NotFiniteError):
-        return "nan"
-    # the CPU allocator raises a plain RuntimeError
-    starved = isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)
-    return "oom" if starved else "bug"
+    return observe(training, split=split, precision=chosen, device=place, on_epoch=on_epoch)
 
 
 def _held_out(data: ImageData, split: str) -> Split:
@@ -109,20 +59,6 @@ def _held_out(data: ImageData, split: str) -> Split:
         have = "validation" if data.test is None else "validation, test"
         raise UserError(f"split: {split!r} of {data.name} asked for; there is: {have}.")
     return data.test
-
-
-def _network(design: AttentionDesign, data: ImageData, backbone: str, recipe: Recipe, seed: int) -> nn.Module:
-    """Initialised on the CPU, so that a seed means one network on every device."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return make_backbone(
-            backbone,
-            design,
-            num_classes=data.num_classes,
-            image_size=data.image_size,
-            scale=recipe.scale,
-            gate_start=recipe.gate_start,
-        )
 
 
 class _Run:
@@ -139,9 +75,6 @@ class _Run:
         device: torch.device,
         precision: str,
     ) -> None:
-        if len(data.train.labels) < recipe.batch_size:
-            given = f"{len(data.train.labels)} training images of {data.name}"
-            raise UserError(f"batch size: {recipe.batch_size} with {given}; allowed: at most the number of images.")
         self.recipe, self.device, self.precision = recipe, device, precision
         self.mean, self.std = data.mean.to(device), data.std.to(device)
         self.train = Split(data.train.images.to(device), data.train.labels.to(device))
