@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
 if TYPE_CHECKING:
     from results.store import Store
@@ -75,7 +75,7 @@ def _beat_until(stop: threading.Event, store: Store, identity: str, owner: str, 
             if not store.beat(identity, owner):
                 _log.warning("the lease on %s is no longer ours (%s)", identity, owner)
                 return
-        except OperationalError:
+        except SQLAlchemyError:
             _log.warning("no heartbeat for %s, trying again in %g seconds", identity, every_seconds, exc_info=True)
         except Exception:
             _log.exception("the heartbeat for %s has stopped", identity)

@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from results.row import CONTEXT
+from results.row import CONTEXT, LABELS
 from search_space.errors import UserError
 
 METRICS = {"accuracy": False, "loss": True, "macs": True, "params": True, "seconds": True}
@@ -19,6 +19,7 @@ METRICS = {"accuracy": False, "loss": True, "macs": True, "params": True, "secon
 _CONTEXT = list(CONTEXT)
 _GROUP = [*CONTEXT, "network_key"]
 _SUMMARY = {
+    **{name: (name, "first") for name in LABELS},
     "key": ("key", "first"),
     "design": ("design", "first"),
     "n": ("seed", "size"),
@@ -29,14 +30,16 @@ _SUMMARY = {
     "macs_convention": ("macs_convention", "first"),
     "params": ("params", "first"),
     "seconds": ("seconds", "mean"),
+    "precision": ("precision", lambda names: "+".join(sorted(names.dropna().unique()))),
 }
 
 
 def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     """One line for each network in each context, over its complete rows.
 
-    Columns: the context, network_key, key, design, n (distinct seeds), accuracy (mean), accuracy_sd (sample standard
-    deviation, NaN for one seed), loss (mean), macs, macs_convention, params, seconds (mean).
+    Columns: the context and its labels, network_key, key, design, n (distinct seeds), accuracy (mean), accuracy_sd
+    (sample standard deviation, NaN for one seed), loss (mean), macs, macs_convention, params, seconds (mean), precision
+    (several joined by +).
 
     Raises:
         UserError: the frame lacks columns of `Store.frame`.

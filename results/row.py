@@ -16,18 +16,19 @@ IDENTITY = ("network_key", "recipe_hash", "data_hash", "split", "epochs", "sched
 """The fields that name an evaluation: two rows that agree in all of them are the same evaluation."""
 
 CONTEXT = (
-    "data",
     "data_hash",
     "split",
     "backbone",
     "image_size",
     "num_classes",
-    "recipe",
     "recipe_hash",
     "epochs",
     "schedule_epochs",
 )
 """Rows are ranked together only if all of these agree."""
+
+LABELS = ("data", "recipe")
+"""What people call `data_hash` and `recipe_hash`: a renamed folder is the same data."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from results.row import CONTEXT
+from results.row import CONTEXT, LABELS
 from search_space.errors import UserError
 
 COLUMNS = ("designs", "runs", "sd_between_seeds", "sd_between_designs", "variance_ratio")
@@ -13,8 +13,8 @@ COLUMNS = ("designs", "runs", "sd_between_seeds", "sd_between_designs", "varianc
 def noise(frame: pd.DataFrame) -> pd.DataFrame:
     """One-way random-effects analysis of variance of accuracy in each context, over designs with two seeds or more.
 
-    Columns: the context; designs; runs; sd_between_seeds (pooled within designs); sd_between_designs (the component
-    of the design itself, seeds' luck subtracted, at least 0); variance_ratio (their squares' ratio).
+    Columns: the context and its labels; designs; runs; sd_between_seeds (pooled within designs); sd_between_designs
+    (the component of the design itself, seeds' luck subtracted, at least 0); variance_ratio (their squares' ratio).
 
     Raises:
         UserError: no context has two designs of two seeds each.
@@ -24,7 +24,8 @@ def noise(frame: pd.DataFrame) -> pd.DataFrame:
     for context, rows in complete.groupby(list(CONTEXT), sort=False):
         groups = [group for _, group in rows.groupby("network_key")["accuracy"] if len(group) > 1]
         if len(groups) > 1:
-            found.append(dict(zip(CONTEXT, context, strict=True)) | _components(groups))
+            labels = {name: rows[name].iloc[0] for name in LABELS}
+            found.append(labels | dict(zip(CONTEXT, context, strict=True)) | _components(groups))
     if not found:
         raise UserError(
             "noise: needs two designs with two seeds each of the same data, recipe and fidelity; "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from search.cli_results import app as results_app
+from search.storage import STORAGE, STORAGE_DEFAULT, check_storage, open_storage, without_password
 from search_space.errors import UserError
 
 if TYPE_CHECKING:
-    from search_space import Space
+    from search_space import AttentionDesign, Site, Space
     from trainers import Recipe
 
 app = typer.Typer(
@@ -32,8 +33,7 @@ DESIGN = Annotated[str, typer.Argument(help="A preset (se, eca, fca-ts...) or a 
 DATA = Annotated[str, typer.Option(help="cifar100 | folder:PATH (PATH/train/<class>/*.jpg) | synthetic.")]
 DATA_DIR = Annotated[Path | None, typer.Option(help="Where cifar-100-python.tar.gz lies, or is downloaded to.")]
 BACKBONE = Annotated[str, typer.Option(help="resnet8 resnet20 resnet56 resnet110, resnet18-cifar..., timm's ResNets.")]
-IMAGE_SIZE = Annotated[int, typer.Option(help="Side of the images in pixels.")]
-STORAGE = Annotated[str, typer.Option(help="Where rows are kept: sqlite:///FILE or postgresql://...")]
+IMAGE_SIZE = Annotated[int, typer.Option(min=1, max=2048, help="Side of the images in pixels.")]
 RECIPE = Annotated[str, typer.Option(help="smoke (3 epochs) | proxy (10) | full (200).")]
 EPOCHS = Annotated[int | None, typer.Option(help="Epochs instead of the recipe's own.")]
 SETTINGS = Annotated[
@@ -60,7 +60,7 @@ def search_command(
     settings: SETTINGS = None,
     trials: Annotated[int, typer.Option(help="Distinct designs to have in the storage at the end.")] = 100,
     seed: Annotated[int, typer.Option(help="Seed of proposals and of every training.")] = 0,
-    storage: STORAGE = "sqlite:///attnas.db",
+    storage: STORAGE = STORAGE_DEFAULT,
     engine: Annotated[str, typer.Option(help="optuna.")] = "optuna",
     minimise: Annotated[str, typer.Option(help="The cost beside accuracy: macs | params.")] = "macs",
     max_macs: Annotated[float | None, typer.Option(help="Never train a design above this, as 42e6.")] = None,
@@ -72,19 +72,22 @@ def search_command(
     skip_corrupt: SKIP_CORRUPT = False,
 ) -> None:
     """Search for designs with high accuracy at low cost. Stop it as you like: the same command goes on."""
-    from results import open_store
+    check_storage(storage)
     from search.progress import Progressing
     from search.study import check_request, search
 
-    check_request(trials, engine, minimise)
+    check_request(trials, engine, minimise, seed, max_macs=max_macs, max_params=max_params)
     chosen = _recipe(recipe, epochs, settings)
     space = _space(space_file, axes)
-    with interruptible(), open_store(storage) as store, Progressing() as report:
+    with interruptible():
+        _check_machine(backbone, image_size, device, precision)
+        images = _load(data, image_size, data_dir, skip_corrupt)
+    with interruptible(), open_storage(storage) as store, Progressing() as report:
         search(
             space,
             store=store,
             trials=trials,
-            data=_load(data, image_size, data_dir, skip_corrupt),
+            data=images,
             backbone=backbone,
             recipe=chosen,
             seed=seed,
@@ -96,7 +99,7 @@ def search_command(
             precision=precision,
             report=report,
         )
-    where = "" if storage == "sqlite:///attnas.db" else f" --storage {storage}"
+    where = "" if storage == STORAGE_DEFAULT else f" --storage {without_password(storage)}"
     print(f"Done. Next: attnas results top{where}; attnas results pareto{where}", file=sys.stderr)
 
 
@@ -112,24 +115,29 @@ def train(
     settings: SETTINGS = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each design.")] = 1,
     first_seed: Annotated[int, typer.Option(help="Seeds first, first + 1, ...")] = 0,
-    storage: STORAGE = "sqlite:///attnas.db",
+    storage: STORAGE = STORAGE_DEFAULT,
     device: DEVICE = None,
     precision: PRECISION = "auto",
     skip_corrupt: SKIP_CORRUPT = False,
 ) -> None:
     """Train named designs with one or more seeds; each is a row. What the storage holds is not trained again."""
-    from results import open_store
-    from search.objective import Setting
-    from search.progress import Progressing
-    from search.replicate import replicate
     from search_space import find_design
 
     chosen = [find_design(text) for text in designs]
     trained_as = _recipe(recipe, epochs, settings)
-    with interruptible(), open_store(storage) as store, Progressing("training") as report:
-        setting = Setting(
-            _load(data, image_size, data_dir, skip_corrupt), backbone, trained_as, device=device, precision=precision
-        )
+    check_storage(storage)
+    from search.objective import Setting
+    from search.progress import Progressing
+    from search.replicate import replicate
+    from search.study import check_seed
+
+    check_seed(first_seed)
+    check_seed(first_seed + seeds)
+    with interruptible():
+        _check_machine(backbone, image_size, device, precision)
+        images = _load(data, image_size, data_dir, skip_corrupt)
+    with interruptible(), open_storage(storage) as store, Progressing("training") as report:
+        setting = Setting(images, backbone, trained_as, device=device, precision=precision)
         replicate(chosen, range(first_seed, first_seed + seeds), setting, store, report)
 
 
@@ -138,7 +146,7 @@ def cost(
     design: DESIGN,
     backbone: BACKBONE = "resnet20",
     image_size: IMAGE_SIZE = 32,
-    classes: Annotated[int, typer.Option(min=1, help="Width of the classifier.")] = 100,
+    classes: Annotated[int, typer.Option(min=1, max=1_000_000, help="Width of the classifier.")] = 100,
     as_json: JSON = False,
 ) -> None:
     """Parameters and multiply-accumulates (what papers call FLOPs) of a backbone with a design."""
@@ -157,6 +165,8 @@ def cost(
         print(json.dumps(named | {"image_size": image_size, "classes": classes} | facts | added))
         return
     print(f"{chosen} in {backbone} at {image_size} px, {classes} classes")
+    for line in _rank_lines(chosen, sites(backbone, image_size)):
+        print(line)
     print(f"params  {found.params:>14,}  ({found.params - plain.params:+,} by the attention)")
     print(f"MACs    {found.macs:>14,}  ({found.macs - plain.macs:+,} by the attention)")
     print(found.convention)
@@ -202,20 +212,24 @@ def retrain(
     output: Annotated[
         Path | None, typer.Option(help="Folder of checkpoint and weights; retrain/DESIGN-BACKBONE-SEED unless given.")
     ] = None,
-    storage: STORAGE = "sqlite:///attnas.db",
+    storage: STORAGE = STORAGE_DEFAULT,
     device: DEVICE = None,
     precision: PRECISION = "auto",
     as_json: JSON = False,
 ) -> None:
     """Train a design on an image tree at full size, with a checkpoint an epoch; the same command goes on."""
-    from results import open_store
-    from search.retraining import retrain as run
     from search_space import find_design
+
+    chosen = find_design(design)
+    check_storage(storage)
+    from search.retraining import retrain as run
+    from search.study import check_seed
     from trainers.imagenet import RetrainRecipe
 
+    check_seed(seed)
+    _check_machine(backbone, image_size, device, precision)
     recipe = RetrainRecipe(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
-    chosen = find_design(design)
-    with interruptible(), open_store(storage) as store:
+    with interruptible(), open_storage(storage) as store:
         row = run(
             chosen,
             data,
@@ -238,6 +252,17 @@ def retrain(
         raise typer.Exit(1)
 
 
+def _rank_lines(design: AttentionDesign, places: Sequence[Site]) -> list[str]:
+    """How many of the K entries a linear squeeze really tells apart at each size of map."""
+    from search_space.bases import rank
+
+    if design.squeeze not in ("dct", "wavelet") or design.statistic != "mean":
+        return []
+    sizes = dict.fromkeys((site.height, site.width) for site in places)
+    found = ", ".join(f"{height}x{width}: {rank(design, height, width)}" for height, width in sizes)
+    return [f"rank of its basis, of {design.entries}: {found}"]
+
+
 def _recipe(name: str, epochs: int | None, settings: list[str] | None) -> Recipe:
     from trainers.recipe import find_recipe
 
@@ -250,6 +275,17 @@ def _space(path: Path | None, axes: list[str] | None) -> Space:
 
     base = Space() if path is None else Space.from_toml(path)
     return base.narrow_text(axes) if axes else base
+
+
+def _check_machine(backbone: str, image_size: int, device: str | None, precision: str) -> None:
+    """Everything that can be refused before data are fetched and a storage is made."""
+    from trainers import sites
+    from trainers.environment import pick_device
+    from trainers.precision import check_precision
+
+    sites(backbone, image_size)
+    pick_device(device)
+    check_precision(precision)
 
 
 def _load(data: str, image_size: int, data_dir: Path | None, skip_corrupt: bool) -> Any:

@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from search.storage import STORAGE, STORAGE_DEFAULT, open_storage, without_password
 from search_space.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from search_space import AttentionDesign
+
 app = typer.Typer(help="Ask the storage: top, pareto, show, query, noise.", no_args_is_help=True, rich_markup_mode=None)
 
-STORAGE = Annotated[str, typer.Option(help="sqlite:///FILE or postgresql://...")]
 WHERE = Annotated[str | None, typer.Option(help="Only rows for which this holds, as \"backbone == 'resnet20'\".")]
 JSON = Annotated[bool, typer.Option("--json", help="A JSON array of rows.")]
 CSV = Annotated[bool, typer.Option("--csv", help="Comma-separated values.")]
 
-_DEFAULT = "sqlite:///attnas.db"
 _RANKED = ["design", "n", "accuracy", "accuracy_sd", "loss", "macs", "params", "seconds"]
 _ROWS = ["design", "data", "split", "backbone", "recipe", "epochs", "seed", "status"]
 _ROWS += ["accuracy", "loss", "macs", "params", "seconds"]
@@ -28,7 +29,7 @@ _ROWS += ["accuracy", "loss", "macs", "params", "seconds"]
 def top(
     number: Annotated[int, typer.Option("-n", help="How many designs of each context.")] = 10,
     by: Annotated[str, typer.Option(help="accuracy | loss | macs | params | seconds.")] = "accuracy",
-    storage: STORAGE = _DEFAULT,
+    storage: STORAGE = STORAGE_DEFAULT,
     where: WHERE = None,
     as_json: JSON = False,
     as_csv: CSV = False,
@@ -43,7 +44,7 @@ def top(
 def pareto(
     maximise: Annotated[str, typer.Option(help="accuracy (or another metric that should be high).")] = "accuracy",
     minimise: Annotated[str, typer.Option(help="macs | params | seconds | loss.")] = "macs",
-    storage: STORAGE = _DEFAULT,
+    storage: STORAGE = STORAGE_DEFAULT,
     where: WHERE = None,
     as_json: JSON = False,
     as_csv: CSV = False,
@@ -59,7 +60,7 @@ def query(
     expression: Annotated[
         str, typer.Argument(help="Comparisons of columns joined by and, or, not; in (...), is None.")
     ],
-    storage: STORAGE = _DEFAULT,
+    storage: STORAGE = STORAGE_DEFAULT,
     as_json: JSON = False,
     as_csv: CSV = False,
 ) -> None:
@@ -72,7 +73,7 @@ def query(
 @app.command(epilog="Example: attnas results show fca-ts")
 def show(
     design: Annotated[str, typer.Argument(metavar="KEY", help="A key, a design text or a preset.")],
-    storage: STORAGE = _DEFAULT,
+    storage: STORAGE = STORAGE_DEFAULT,
     where: WHERE = None,
     as_json: JSON = False,
 ) -> None:
@@ -82,11 +83,10 @@ def show(
 
     wanted = find_design(design)
     frame = _frame(storage, where)
-    frame = frame[frame["key"] == wanted.key]
+    frame = frame[(frame["key"] == wanted.key) | _same_network(frame, wanted)]
     if frame.empty:
-        raise UserError(
-            f"no row of {str(wanted)!r} (key {wanted.key}) in {storage}; `attnas results top` lists what is."
-        )
+        given = f"{str(wanted)!r} (key {wanted.key}) in {without_password(storage)}"
+        raise UserError(f"no row of {given}; `attnas results top` lists what is.")
     if as_json:
         emit(frame, as_json=True, as_csv=False, columns=_ROWS)
         return
@@ -96,23 +96,23 @@ def show(
 
 
 @app.command(epilog='Example: attnas results noise --where "seed >= 100"')
-def noise(storage: STORAGE = _DEFAULT, where: WHERE = None, as_json: JSON = False, as_csv: CSV = False) -> None:
+def noise(storage: STORAGE = STORAGE_DEFAULT, where: WHERE = None, as_json: JSON = False, as_csv: CSV = False) -> None:
     """The spread of accuracy between designs beside that between seeds of one design."""
     from results.statistics import COLUMNS
     from results.statistics import noise as spread
-    from search.tables import context_line, emit, records
+    from search.tables import context_line, emit, records, table
 
     frame = spread(_frame(storage, where))
-    if not (as_json or as_csv):
-        for row in records(frame):
-            print(context_line(row))
-    emit(frame, as_json=as_json, as_csv=as_csv, columns=list(COLUMNS))
+    if as_json or as_csv:
+        emit(frame, as_json=as_json, as_csv=as_csv, columns=list(COLUMNS))
+        return
+    for row in records(frame):
+        print(context_line(row))
+        table([row], list(COLUMNS))
 
 
 def _frame(storage: str, where: str | None) -> pd.DataFrame:
-    from results import open_store
-
-    with open_store(storage, read_only=True) as store:
+    with open_storage(storage, read_only=True) as store:
         return store.frame(where)
 
 
@@ -129,15 +129,46 @@ def _emit_ranked(frame: pd.DataFrame, *, as_json: bool, as_csv: bool) -> None:
         print("" if number == 0 else "\n", end="")
         print(context_line(records(part.head(1))[0]))
         emit(part, as_json=False, as_csv=False, columns=_RANKED)
-        if part["n"].max() == 1:
-            print("one seed each: differences smaller than the run-to-run spread mean nothing (attnas train --seeds).")
+        _warn_of_luck(part)
+
+
+def _warn_of_luck(part: pd.DataFrame) -> None:
+    single = int((part["n"] == 1).sum())
+    if single:
+        print(
+            f"{single} of {len(part)} have one seed: differences smaller than the run-to-run spread mean nothing "
+            "(attnas train --seeds)."
+        )
+    if part["precision"].str.contains("+", regex=False).any() or part["precision"].nunique() > 1:
+        print("float32 and bfloat16 trainings stand side by side here; query precision to tell them apart.")
+
+
+def _same_network(frame: pd.DataFrame, wanted: AttentionDesign) -> pd.Series[bool]:
+    """Rows of another spelling that is the same network: `avg/conv1d-k3` is ECA wherever C is small."""
+    same = frame["key"] == wanted.key
+    squeeze = str(wanted.canonical()).partition("/")[0]
+    twins = frame[~same & frame["key"].str.startswith(f"{squeeze}/{wanted.excitation}")]
+    if wanted.excitation not in ("conv1d", "mlp") or twins.empty:
+        return same
+    from search.recording import key_on
+    from search_space import DesignError
+
+    network = ["backbone", "image_size", "num_classes"]
+    for _, rows in twins.groupby(network):
+        backbone, image_size, classes = rows[network].iloc[0]
+        try:
+            key = key_on(wanted, backbone, int(image_size), int(classes), scale="unit")
+        except DesignError:
+            continue  # the design does not exist on that network
+        same.loc[rows.index] = rows["network_key"] == key
+    return same
 
 
 def _show_row(row: dict) -> None:
     from search.tables import context_line
 
     print(f"\n{context_line(row)}, seed {row['seed']}: {row['status']}")
-    print(f"  network {row['network_key']}")
+    print(f"  {row['design']}, network {row['network_key']}")
     print(f"  {row['macs']:,} MACs, {row['params']:,} params ({row['macs_convention']})")
     if row["status"] == "running":
         print(f"  owner {row['owner']}")

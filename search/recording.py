@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from results.lease import heartbeat, this_owner
 from results.row import Row
@@ -13,6 +16,8 @@ from results.store import Store
 from search_space import AttentionDesign
 from search_space.sites import network_key
 from trainers import Outcome, design_cost, sites
+
+_log = logging.getLogger(__name__)
 
 
 def running_row(design: AttentionDesign, seed: int, context: dict[str, Any], *, scale: str) -> Row:
@@ -62,5 +67,17 @@ def record(row: Row, store: Store, training: Callable[[], Outcome]) -> tuple[Row
         raise
     given = {field.name: getattr(outcome, field.name) for field in fields(Outcome)}
     finished = replace(row, **given, finished=time.time())
-    store.finish(finished)
+    _finish(store, finished)
     return finished, True
+
+
+def _finish(store: Store, row: Row) -> None:
+    """A database that is away for a moment must not cost a training."""
+    for wait_seconds in (1, 4, 15, 60):
+        try:
+            store.finish(row)
+            return
+        except SQLAlchemyError as error:
+            _log.warning("the row of %s is not written yet, trying again in %d s: %s", row.design, wait_seconds, error)
+            time.sleep(wait_seconds)
+    store.finish(row)

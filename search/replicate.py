@@ -27,7 +27,8 @@ def replicate(
     for design in designs:
         setting.check(design)
         candidates[setting.network_key(design)] = Candidate(design, setting.cost(design))
-    watch.begin(len(candidates) * len(seeds), [], candidates, 0)
+    known = [store.get(setting.row(c.design, seed).identity) for seed in seeds for c in candidates.values()]
+    watch.begin(len(known), [], candidates, 0)
     rows = []
     for seed in seeds:
         for candidate in candidates.values():

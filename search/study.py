@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from results.row import Row
+from results.row import CONTEXT, Row
 from results.store import Store, lease_is_dead
 from search.objective import EpochReport, Setting, evaluate
 from search.optuna_engine import OptunaEngine
 from search_space import NONE, AttentionDesign, DesignError, Space, UserError
-from trainers import PROXY, Cost, ImageData, Recipe, load_data
+from trainers import PROXY, Cost, ImageData, Recipe, load_data, sites
 
 ENGINES = ("optuna",)
 COSTS = ("macs", "params")
@@ -21,6 +21,18 @@ _DRAWS = 20  # proposals without a new network in or next to them, before any ne
 
 class SearchError(UserError):
     """A search that can't be run as asked."""
+
+
+_BREAKER = 3
+_BREAKING = ("bug", "oom")  # nan belongs to the design; these come back with the next one
+
+
+def _broken(row: Row) -> SearchError:
+    cause = (row.error or "").strip().splitlines()
+    return SearchError(
+        f"stopped: {_BREAKER} trainings in a row failed ({row.failure}). The last said: {cause[-1] if cause else '?'} "
+        f"Finished rows are kept; `attnas results show {row.design}` prints the traceback."
+    )
 
 
 class Report(Protocol):
@@ -76,7 +88,8 @@ def search(
     again, so the same call resumes. Designs over `max_macs` or `max_params`, or impossible on the backbone, are
     never trained. Ends early, with fewer rows, when every allowed network has one. Raises `UserError`.
     """
-    check_request(trials, engine, minimise)
+    check_request(trials, engine, minimise, seed, max_macs=max_macs, max_params=max_params)
+    sites(backbone, image_size if isinstance(data, str) else data.image_size)  # before data are fetched
     loaded = load_data(data, image_size=image_size, data_dir=data_dir) if isinstance(data, str) else data
     setting = Setting(
         loaded,
@@ -89,14 +102,26 @@ def search(
     study = _Study(space, setting, store, seed, candidates, minimise)
     watch = report or Silent()
     watch.begin(trials, study.finished(), candidates, left_out)
+    broken = 0
     while (key := study.next(trials)) is not None:
         candidate = candidates[key]
         row, trained = evaluate(candidate.design, seed, setting, store, watch.trial(candidate))
         watch.row(row, trained)
+        broken = broken + 1 if row.failure in _BREAKING else 0
+        if broken == _BREAKER:
+            raise _broken(row)
     return study.finished()
 
 
-def check_request(trials: int, engine: str, minimise: str) -> None:
+def check_request(
+    trials: int,
+    engine: str,
+    minimise: str,
+    seed: int,
+    *,
+    max_macs: float | None = None,
+    max_params: float | None = None,
+) -> None:
     """Raises `SearchError`; cheap, so that a typing error is told before data are loaded or a storage is made."""
     if trials < 1:
         raise SearchError(f"trials: {trials} given; allowed: 1 or more.")
@@ -104,6 +129,15 @@ def check_request(trials: int, engine: str, minimise: str) -> None:
         raise SearchError(f"engine: {engine!r} given; allowed: {', '.join(ENGINES)}.")
     if minimise not in COSTS:
         raise SearchError(f"cost to minimise: {minimise!r} given; allowed: {', '.join(COSTS)}.")
+    check_seed(seed)
+    for name, limit in (("max MACs", max_macs), ("max params", max_params)):
+        if limit is not None and not limit > 0:
+            raise SearchError(f"{name}: {limit} given; allowed: a number above 0.")
+
+
+def check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**63:
+        raise SearchError(f"seed: {seed} given; allowed: 0 to 2^63 - 1.")
 
 
 def allowed(
@@ -112,27 +146,28 @@ def allowed(
     """The distinct networks within the limits by network key, and how many distinct designs were left out."""
     found: dict[str, Candidate] = {}
     refused: set[str] = set()
-    last: DesignError | None = None
+    impossible: DesignError | None = None
+    dear = False
     for design in space.designs():
         try:
             setting.check(design)
         except DesignError as error:
-            last = error
+            impossible = error
             refused.add(design.key)
             continue
         cost = setting.cost(design)
-        if cost.macs > (max_macs or float("inf")) or cost.params > (max_params or float("inf")):
+        if (max_macs is not None and cost.macs > max_macs) or (max_params is not None and cost.params > max_params):
+            dear = True
             refused.add(design.key)
             continue
         found.setdefault(setting.network_key(design), Candidate(design, cost))
     if not found:
-        why = f" {last}" if last else ""
-        limits = f"max MACs {max_macs or 'none'}, max params {max_params or 'none'}"
+        why = f"every possible one is over max MACs {max_macs} or max params {max_params}" if dear else str(impossible)
         raise SearchError(
-            f"no design of the space is allowed on {setting.backbone} at {setting.data.image_size} px ({limits}).{why} "
-            "`attnas cost none` prints what the network costs without attention."
+            f"no design of the space is allowed on {setting.backbone} at {setting.data.image_size} px: {why}. "
+            f"`attnas cost none --backbone {setting.backbone}` prints what the network costs without attention."
         )
-    return found, len(refused)
+    return found, len(refused - {candidate.design.key for candidate in found.values()})
 
 
 class _Study:
@@ -155,7 +190,8 @@ class _Study:
 
     def rows(self) -> list[Row]:
         """Oldest first, running ones included."""
-        found = self.store.rows(**self.setting.context, seed=self.seed)
+        same = {name: value for name, value in self.setting.context.items() if name in CONTEXT}
+        found = self.store.rows(**same, seed=self.seed)
         return [row for row in found if row.network_key in self.candidates]
 
     def finished(self) -> list[Row]:

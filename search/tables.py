@@ -16,7 +16,8 @@ def emit(frame: pd.DataFrame, *, as_json: bool, as_csv: bool, columns: list[str]
     if as_json:
         print(json.dumps(records(frame), indent=1, allow_nan=False))
     elif as_csv:
-        frame.to_csv(sys.stdout, index=False)
+        nested = {name: frame[name].map(json.dumps) for name in ("curves", "versions") if name in frame}
+        frame.assign(**nested).to_csv(sys.stdout, index=False)
     else:
         table(records(frame[columns]), columns)
 

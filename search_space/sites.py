@@ -50,7 +50,7 @@ def network_key(
     sites: Sequence[Site],
     scale: str = "unit",
 ) -> str:
-    """Text that is equal exactly for designs that make the same network here: what caching and deduplication use.
+    """Text that is equal exactly for designs that make one network of this backbone: what caching and dedupe use.
 
     The canonical design with everything resolved that depends on the network (ECA's kernel, the reduction that C // r
     amounts to), one for each run of equal sites. `scale="paper"` multiplies DCT and wavelet rows by sqrt(HW): without

@@ -139,12 +139,13 @@ def _basis_tensor(
     channels_last: bool,
 ) -> Tensor:
     """[K, H, W] if every channel takes every row, else [1, C, H, W] with each channel's own row."""
-    rows = torch.from_numpy(bases.basis(design, height, width))
-    if not design.each:
-        rows = rows[torch.from_numpy(bases.group_of_channel(channels, len(rows)))].unsqueeze(0)
-        if channels_last:
-            rows = rows.contiguous(memory_format=torch.channels_last)
-    return rows.to(device=device, dtype=dtype)
+    with torch.inference_mode(False):  # kept for a training that may come after
+        rows = torch.from_numpy(bases.basis(design, height, width))
+        if not design.each:
+            rows = rows[torch.from_numpy(bases.group_of_channel(channels, len(rows)))].unsqueeze(0)
+            if channels_last:
+                rows = rows.contiguous(memory_format=torch.channels_last)
+        return rows.to(device=device, dtype=dtype)
 
 
 def _analysis_tensor(wavelet: str, depth: int, pixels: int, level: int, like: Tensor) -> Tensor:
@@ -156,7 +157,8 @@ def _analysis_tensors(
     wavelet: str, depth: int, pixels: int, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, ...]:
     matrices = bases.analysis(wavelet, depth, pixels)
-    return tuple(torch.from_numpy(matrix).to(device=device, dtype=dtype) for matrix in matrices)
+    with torch.inference_mode(False):
+        return tuple(torch.from_numpy(matrix).to(device=device, dtype=dtype) for matrix in matrices)
 
 
 def _one_a_pixel(_: AttentionDesign, channels: int, height: int, width: int) -> int:

@@ -74,7 +74,7 @@ def test_top_and_pareto_print_tables_under_the_true_name_of_the_data(attnas, sea
         done = attnas("results", *command)
         assert done.code == 0
         assert "folder:little-images at 8 px, validation split, resnet8" in done.out
-        assert "accuracy %" in done.out and "one seed each" in done.out
+        assert ("accuracy %" in done.out and "of 2 have one seed" in done.out) or "have one seed" in done.out
     assert len(json.loads(attnas("results", "top", "-n", "2", "--json").out)) == 2
 
 
@@ -107,6 +107,20 @@ def test_the_cost_of_a_published_network(attnas):
     assert "28,071,976" in printed.out and "MACs of convolutions" in printed.out
 
 
+def test_the_rank_of_a_basis_is_shown(attnas):
+    """Oracle: sixteen orthogonal cosines from 7 pixels up; four numbers at most in a 2 x 2 map."""
+    done = attnas("cost", "fca-ts", "--backbone", "resnet8", "--image-size", 8)
+    assert "rank of its basis, of 16: 8x8: 16, 4x4: 10, 2x2: 4" in done.out
+
+
+def test_show_finds_a_design_trained_under_another_spelling_of_the_same_network(attnas, tree):
+    attnas("train", "avg/conv1d-k3", "--data", f"folder:{tree}", *SMALL, "--epochs", 1)
+    again = attnas("train", "eca", "--data", f"folder:{tree}", *SMALL, "--epochs", 1)
+    assert "from its row" in again.err
+    assert "avg/conv1d-k3" in attnas("results", "show", "eca").out
+    assert attnas("results", "show", "avg/conv1d-k5").code == 2
+
+
 def test_space_counts_and_lists_what_it_was_narrowed_to(attnas, tmp_path):
     """Oracle: avg with three reductions, conv1d, affine, pfca."""
     listed = attnas("space", "--list", "--axis", "squeeze=avg")
@@ -137,6 +151,12 @@ def refused(done, *words):
         (["search", "--data", "synthetic", "--storage", "mysql://x/y"], ["mysql"]),
         (["search", "--data", "synthetic", "--storage", "sqlite:////no/such/folder/x.db"], ["/no/such/folder"]),
         (["search", "--data", "synthetic", "--engine", "magic"], ["magic", "optuna"]),
+        (["search", "--data", "synthetic", "--storage", "sqlite://"], ["memory", "sqlite:///attnas.db"]),
+        (["search", "--data", "synthetic", "--max-macs", "nan"], ["max MACs", "above 0"]),
+        (["search", "--data", "synthetic", "--seed", 2**70], ["seed", "2^63"]),
+        (["search", "--data", "synthetic", "--device", "abacus"], ["device", "abacus"]),
+        (["search", "--data", "synthetic", "--precision", "int4"], ["int4", "bfloat16"]),
+        (["train", "se", "--data", "synthetic", "--first-seed", -1], ["seed"]),
         (["search", "--data", "synthetic", "--axis", "depth=0"], ["depth", "0"]),
         (["search", "--data", "synthetic", "--axis", "colour=red"], ["colour", "squeeze"]),
         (["search", "--data", "synthetic", "--recipe", "haute"], ["haute", "proxy"]),
@@ -198,6 +218,25 @@ def test_nothing_is_lost_when_a_storage_is_of_a_newer_version(attnas, tree, tmp_
     before = (tmp_path / "attnas.db").read_bytes()
     refused(search(attnas, tree, "--trials", 6), "99", "newer")
     assert (tmp_path / "attnas.db").read_bytes() == before
+
+
+def test_a_refused_command_makes_no_storage(attnas, tmp_path):
+    for words in (["--data", "nope"], ["--data", "synthetic", "--backbone", "nope"]):
+        refused(attnas("search", *words), "nope")
+    assert not (tmp_path / "attnas.db").exists()
+
+
+def test_a_cache_that_cannot_be_written_is_a_users_error(attnas, tree, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("ATTNAS_CACHE", str(tmp_path / "file"))
+    refused(search(attnas, tree, "--trials", 1), "ATTNAS_CACHE")
+
+
+def test_a_password_is_never_printed():
+    from search.storage import without_password
+
+    assert without_password("postgresql://me:secret@host/db") == "postgresql://me:***@host/db"
+    assert without_password("sqlite:///a.db") == "sqlite:///a.db"
 
 
 def test_ctrl_c_ends_with_130_and_a_word_on_what_was_kept(attnas, tree, monkeypatch):

@@ -6,6 +6,7 @@ from fvcore.nn import FlopCountAnalysis
 from torch import nn
 
 from search_space import NONE, PRESETS, AttentionDesign, Space, UserError
+from search_space.module import Attention
 from search_space.sites import Site, added_macs, added_params
 from trainers import backbone, cost, design_cost, sites
 
@@ -158,6 +159,23 @@ def test_any_network_can_be_counted():
     pooled = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)]
     net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), *pooled)
     assert cost(net, 16).macs == 3 * 8 * 9 * 256 + 40
+
+
+def test_a_gate_that_is_applied_twice_is_counted_twice():
+    """Oracle: the two maps' own closed forms."""
+
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.gate = nn.Conv2d(3, 16, 1), Attention(PRESETS["fca-ts"], 16)
+
+        def forward(self, x):
+            x = self.gate(self.conv(x))
+            return self.gate(x[:, :, ::2, ::2])
+
+    added = added_macs(PRESETS["fca-ts"], [Site(16, 32, 32), Site(16, 16, 16)])
+    plain = nn.Conv2d(3, 16, 1)
+    assert cost(Twice(), 32).macs == cost(plain, 32).macs + added
 
 
 def test_none_adds_nothing():

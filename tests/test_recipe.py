@@ -39,6 +39,10 @@ def test_the_hash_changes_with_every_field_but_name_and_epochs():
     assert PROXY.changed(epochs=3, name="mine").hash == PROXY.hash
 
 
+def test_a_number_is_the_same_recipe_however_it_is_written():
+    assert PROXY.changed(learning_rate=1).hash == PROXY.changed(learning_rate=1.0).hash != PROXY.hash
+
+
 def test_proxy_recipes_start_every_gate_at_the_identity():
     assert {recipe.gate_start for recipe in (SMOKE, PROXY, FULL)} == {"identity"}
     assert {name: recipe.name for name, recipe in RECIPES.items()} == {name: name for name in RECIPES}
@@ -52,6 +56,11 @@ def test_proxy_recipes_start_every_gate_at_the_identity():
         ("learning_rate=nan", "learning_rate"),
         ("learning_rate=fast", "not a float"),
         ("warmup=1", "warmup"),
+        ("momentum=1", "momentum"),
+        ("momentum=nan", "momentum"),
+        ("weight_decay=-1", "weight_decay"),
+        ("label_smoothing=2", "label_smoothing"),
+        ("crop_padding=-1", "crop_padding"),
         ("gate_start=open", "identity, paper"),
         ("mirror=maybe", "not a bool"),
         ("colour=red", "FIELD=VALUE"),

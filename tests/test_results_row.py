@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 import results
-from results.row import CONTEXT, FAILURES, IDENTITY, Row
+from results.row import FAILURES, IDENTITY, Row
 
 
 def a_row(**changes: Any) -> Row:
@@ -58,7 +58,7 @@ def rows(draw: st.DrawFn) -> Row:
     status = draw(st.sampled_from(["running", "complete", "failed"]))
     done = status == "complete"
     texts: dict[str, Any] = {
-        name: draw(_text) for name in (*IDENTITY[:3], *CONTEXT[3:4], "key", "design", "data", "recipe")
+        name: draw(_text) for name in (*IDENTITY[:3], "backbone", "key", "design", "data", "recipe")
     }
     numbers: dict[str, Any] = {
         name: draw(_integer) for name in (*IDENTITY[4:], "image_size", "num_classes", "macs", "params")

@@ -5,14 +5,15 @@ import pandas as pd
 import pytest
 from scipy.stats import f_oneway
 
-from results.row import CONTEXT
+from results.row import CONTEXT, LABELS
 from results.statistics import noise
 from search_space.errors import UserError
 
 
 def frame(groups: list[np.ndarray], data: str = "d") -> pd.DataFrame:
     rows = [
-        dict.fromkeys(CONTEXT, data) | {"status": "complete", "network_key": f"n{i}", "seed": s, "accuracy": value}
+        dict.fromkeys((*CONTEXT, *LABELS), data)
+        | {"status": "complete", "network_key": f"n{i}", "seed": s, "accuracy": value}
         for i, values in enumerate(groups)
         for s, value in enumerate(values)
     ]

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def test_a_search_trains_distinct_networks_and_keeps_a_row_of_each(store, blobs,
         expected = design_cost(design, "resnet8", 8, 4)
         assert (row.macs, row.params, row.key) == (expected.macs, expected.params, design.key)
         assert (row.status, row.split, row.seed, row.epochs, row.data) == ("complete", "validation", 0, 1, "blobs")
-        assert row.curves[-1]["accuracy"] == row.accuracy and row.seconds > 0 and row.peak_memory_bytes != 0
+        assert row.curves[-1]["accuracy"] == row.accuracy and row.seconds > 0 and row.versions and row.hardware
     assert [row.identity for row in rows] == list(store.frame()["identity"])
 
 
@@ -172,9 +173,35 @@ def test_a_network_that_another_live_process_trains_is_passed_over(store, blobs,
     assert rows and PRESETS["eca"] not in pretended and theirs.network_key not in {row.network_key for row in rows}
 
 
+def test_rows_under_another_label_of_the_same_content_count(store, blobs, trained):
+    """A renamed folder, or a recipe of the same values under another name, is the same data and the same training."""
+    first = run(store, blobs, trials=3)
+    again = run(store, replace(blobs, name="folder:renamed"), trials=3, recipe=RECIPE.changed(name="mine"))
+    assert again == first and len(trained) == 3
+
+
+def test_a_search_in_which_everything_fails_stops_and_names_the_first_cause(store, blobs, monkeypatch):
+    def broken(*_, **__):
+        facts = {"precision": "float32", "hardware": "none", "versions": {}, "commit": None, "split": "validation"}
+        return Outcome(status="failed", failure="bug", error="Traceback\nValueError: a cause", **facts)
+
+    monkeypatch.setattr(objective_module, "train", broken)
+    with pytest.raises(SearchError, match="ValueError: a cause"):
+        run(store, blobs, trials=100)
+    assert len(store.rows()) == 3
+
+
+@pytest.mark.parametrize("limit", [0, -1, float("nan")])
+def test_a_limit_that_no_network_can_meet_is_refused_and_never_means_no_limit(store, blobs, limit):
+    with pytest.raises(SearchError, match="above 0"):
+        run(store, blobs, max_macs=limit)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**63}, "seed"),
         ({"trials": 0}, "trials"),
         ({"trials": -3}, "trials"),
         ({"engine": "magic"}, "optuna"),
@@ -187,12 +214,16 @@ def test_a_search_that_makes_no_sense_is_refused_before_anything_is_loaded(store
 
 
 DRIVER = """
-import sys
+import sys, time
+from pathlib import Path
 sys.path.insert(0, {tests!r})
 from conftest import make_blobs
 from results import open_store
 from search import search
 from test_search import RECIPE, SPACE
+Path({ready!r}).touch()
+while not Path({go!r}).exists():
+    time.sleep(0.01)
 with open_store({url!r}) as store:
     rows = search(SPACE, store=store, trials={trials}, data=make_blobs(0), backbone="resnet8",
                   recipe=RECIPE.changed(epochs={epochs}), precision="float32")
@@ -200,15 +231,24 @@ with open_store({url!r}) as store:
 """
 
 
-def driver(url: str, trials: int, epochs: int) -> list[str]:
-    code = DRIVER.format(tests=str(Path(__file__).parent), url=url, trials=trials, epochs=epochs)
+def driver(folder: Path, url: str, trials: int, epochs: int, name: str = "driver") -> list[str]:
+    """A process that searches once `folder/go` exists; it says by a file of its own that it is ready."""
+    code = DRIVER.format(
+        tests=str(Path(__file__).parent),
+        ready=str(folder / name),
+        go=str(folder / "go"),
+        url=url,
+        trials=trials,
+        epochs=epochs,
+    )
     return [sys.executable, "-W", "ignore", "-c", code]
 
 
 def test_a_search_killed_at_any_moment_loses_no_row_and_leaves_no_zombie(tmp_path):
     """A real process, SIGKILLed once it has finished a row and begun another; the same call ends the search."""
     url = f"sqlite:///{tmp_path}/rows.db"
-    process = subprocess.Popen(driver(url, 6, 2))
+    (tmp_path / "go").touch()
+    process = subprocess.Popen(driver(tmp_path, url, 6, 2))
     deadline = time.monotonic() + 60
     before: list[str] = []
     while time.monotonic() < deadline:
@@ -225,7 +265,7 @@ def test_a_search_killed_at_any_moment_loses_no_row_and_leaves_no_zombie(tmp_pat
     with open_store(url) as store:
         left = store.frame()
     assert set(before) <= set(left.loc[left["status"] == "complete", "identity"])
-    done = subprocess.run(driver(url, 6, 2), capture_output=True, text=True, check=True)
+    done = subprocess.run(driver(tmp_path, url, 6, 2), capture_output=True, text=True, check=True)
     with open_store(url) as store:
         after = store.frame()
     assert done.stdout.strip() == "6"
@@ -235,9 +275,11 @@ def test_a_search_killed_at_any_moment_loses_no_row_and_leaves_no_zombie(tmp_pat
 
 def test_two_processes_on_one_storage_share_the_trials(tmp_path):
     url = f"sqlite:///{tmp_path}/rows.db"
-    with open_store(url):
-        pass
-    both = [subprocess.Popen(driver(url, 8, 1)) for _ in range(2)]
+    both = [subprocess.Popen(driver(tmp_path, url, 8, 3, name)) for name in ("one", "two")]
+    deadline = time.monotonic() + 120
+    while not all((tmp_path / name).exists() for name in ("one", "two")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    (tmp_path / "go").touch()
     assert [process.wait(timeout=120) for process in both] == [0, 0]
     with open_store(url) as store:
         frame = store.frame()

@@ -135,7 +135,7 @@ def _make(name: str, num_classes: int, attn_layer: AttentionLayer) -> nn.Module:
         )
     try:
         return timm.create_model(name, num_classes=num_classes, block_args={"attn_layer": attn_layer})
-    except TypeError as error:
+    except (TypeError, AssertionError) as error:
         raise _takes_no_attention(name) from error
 
 

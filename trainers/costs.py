@@ -42,15 +42,15 @@ class Cost:
 
 
 class _Gate(nn.Module):
-    """Stands for an attention while the rest is counted, and remembers where it stood."""
+    """Stands for an attention while the rest is counted, and remembers every map it was applied to."""
 
     def __init__(self, design: AttentionDesign) -> None:
         super().__init__()
         self.design = design
-        self.site: Site | None = None
+        self.sites: list[Site] = []
 
     def forward(self, x: Tensor) -> Tensor:
-        self.site = Site(*(int(n) for n in x.shape[1:]))
+        self.sites.append(Site(*(int(n) for n in x.shape[1:])))
         return x
 
 
@@ -67,10 +67,7 @@ def cost(net: nn.Module, image_size: int = 224) -> Cost:
                 setattr(parent, name, gates[-1])
     example = torch.zeros(1, 3, image_size, image_size, device=next(counted.parameters()).device)
     macs = _count(counted, example)
-    for gate in gates:
-        if gate.site is not None:  # an attention that the forward pass never reaches costs nothing
-            macs += added_macs(gate.design, [gate.site])
-    return Cost(params, macs)
+    return Cost(params, macs + sum(added_macs(gate.design, gate.sites) for gate in gates))
 
 
 def _count(net: nn.Module, example: Tensor) -> int:

@@ -42,9 +42,19 @@ def load_data(
     if image_size < 1:
         raise UserError(f"image size {image_size} was given; it must be a positive number of pixels, such as 32.")
     cache = cache_dir or default_cache_dir()
+    try:
+        return _load(spec, image_size, data_dir or cache, cache, skip_corrupt)
+    except OSError as error:
+        raise UserError(
+            f"data {spec!r} can't be read or kept: {error}. Images come from the data given and --data-dir; "
+            f"what is made of them is kept in {cache} (the environment's ATTNAS_CACHE names another place)."
+        ) from error
+
+
+def _load(spec: str, image_size: int, data_dir: Path, cache: Path, skip_corrupt: bool) -> ImageData:
     kind, _, argument = spec.partition(":")
     if spec == "cifar100":
-        return load_cifar100(data_dir or cache, image_size=image_size)
+        return load_cifar100(data_dir, image_size=image_size)
     if spec == "synthetic":
         return load_synthetic(image_size=image_size)
     if kind == "folder" and argument:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import platform
 import subprocess
@@ -23,7 +24,7 @@ def pick_device(name: str | None = None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)  # a device can be well named and not be there
+        torch.ones(1, device=device).item()  # a device can be well named and not be there
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         first = str(error).splitlines()[0]
         raise UserError(f"device: {name!r} given; allowed: cpu, or an accelerator of this machine ({first}).") from None
@@ -60,27 +61,36 @@ def versions() -> dict[str, str]:
 @lru_cache(maxsize=1)
 def commit() -> str | None:
     """Commit of the checkout this code runs from, `+` if files differ from it; None where there is no checkout."""
-    here = Path(__file__).parent
-    command = ["git", "-C", str(here), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+    tracked = _git("ls-files", "--error-unmatch", Path(__file__).name)  # not some other checkout that we lie in
+    head = _git("rev-parse", "--short=12", "HEAD")
+    if not (tracked and head):
         return None
-    return done.stdout.strip() or None
+    return head + ("+" if _git("status", "--porcelain", "--", ":/*.py") else "")
+
+
+def _git(*words: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parent), *words]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def reset_peak_memory(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    elif _RESET.exists():
-        _RESET.write_text("5")
+    else:
+        with contextlib.suppress(OSError):  # only some systems offer it: then the peak is that of the process so far
+            _RESET.write_text("5")
 
 
 def peak_memory_bytes(device: torch.device) -> int | None:
     """Largest memory since the reset: of the tensors on an accelerator, of the whole process on a CPU (Linux)."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    if not _STATUS.exists():
+    try:
+        lines = _STATUS.read_text().splitlines()
+    except OSError:
         return None
-    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024
+    found = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), None)
+    return None if found is None else int(found) * 1024

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
-from trainers.recipe import RecipeError
+from trainers.recipe import RecipeError, content_hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +62,8 @@ class RetrainRecipe:
 
     @property
     def hash(self) -> str:
-        content: dict[str, Any] = asdict(self) | {"learning_rate": self.peak}
-        del content["epochs"]
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+        usual = self.peak == 0.1 * self.batch_size / 256
+        return content_hash(self, without=("epochs",), learning_rate=None if usual else float(self.peak))
 
     def warmup_steps(self, steps_an_epoch: int) -> int:
         return round(min(self.warmup_epochs, self.epochs / 5) * steps_an_epoch)

@@ -19,11 +19,13 @@ _WORTH = 1.15  # bfloat16 must win by more than a noisy machine varies
 
 def pick_precision(wanted: str, device: torch.device) -> str:
     """`float32` (plain), or `bfloat16` (autocast with channels_last); `auto` measures both once in a process."""
-    if wanted == "auto":
-        return _faster(device)
-    if wanted not in PRECISIONS:
+    check_precision(wanted)
+    return _faster(device) if wanted == "auto" else wanted
+
+
+def check_precision(wanted: str) -> None:
+    if wanted not in ("auto", *PRECISIONS):
         raise UserError(f"precision: {wanted!r} given; allowed: auto, {', '.join(PRECISIONS)}.")
-    return wanted
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:

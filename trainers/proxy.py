@@ -84,7 +84,7 @@ class _Run:
         self.net: nn.Module = net.to(device, memory_format=self.layout)  # type: ignore[call-overload]
         self.random = torch.Generator(device).manual_seed(seed)
         self.optimiser = torch.optim.SGD(
-            parameter_groups(net, recipe.weight_decay), lr=0.0, momentum=recipe.momentum, nesterov=True
+            parameter_groups(net, recipe.weight_decay), lr=0.0, momentum=recipe.momentum, nesterov=recipe.momentum > 0
         )
         self.steps_an_epoch = len(self.train.labels) // recipe.batch_size  # the rest is another rest next time
         self.step = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from search_space.errors import UserError
@@ -40,6 +40,10 @@ class Recipe:
         self._require("epochs", isinstance(self.epochs, int) and self.epochs >= 1, "a whole number >= 1")
         self._require("batch_size", self.batch_size >= 2, "2 or more: batch norm needs two images")
         self._require("learning_rate", 0 < self.learning_rate < float("inf"), "above 0")
+        self._require("momentum", 0 <= self.momentum < 1, "from 0 to below 1")
+        self._require("weight_decay", 0 <= self.weight_decay < float("inf"), "0 or more")
+        self._require("label_smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1")
+        self._require("crop_padding", self.crop_padding >= 0, "0 or more pixels")
         self._require("warmup", 0 <= self.warmup < 1, "a fraction from 0 to below 1")
         self._require("gate_start", self.gate_start in ("identity", "paper"), "identity, paper")
         self._require("scale", self.scale in ("unit", "paper"), "unit, paper")
@@ -50,8 +54,7 @@ class Recipe:
 
     @property
     def hash(self) -> str:
-        content = {key: value for key, value in asdict(self).items() if key not in ("name", "epochs")}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+        return content_hash(self, without=("name", "epochs"))
 
     def changed(self, **values: Any) -> Recipe:
         """The recipe with some values replaced (`epochs=5`, `gate_start="paper"`)."""
@@ -62,14 +65,14 @@ class Recipe:
 
     def changed_text(self, settings: list[str], epochs: int | None = None) -> Recipe:
         """The recipe changed by `FIELD=VALUE` texts, as the command line gives them."""
-        values: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
+        values: dict[str, Any] = {}
         for text in settings:
             field, equals, value = text.partition("=")
             if not equals or field not in {f.name for f in fields(self)} - {"name"}:
                 allowed = ", ".join(f.name for f in fields(self) if f.name != "name")
                 raise RecipeError(f"recipe setting {text!r}: write FIELD=VALUE with one of the fields {allowed}.")
             values[field] = self._read(field, value)
-        return self.changed(**values)
+        return self.changed(**values if epochs is None else values | {"epochs": epochs})
 
     def _read(self, field: str, value: str) -> Any:
         kind = type(getattr(self, field))
@@ -89,6 +92,19 @@ SMOKE = Recipe(name="smoke", epochs=3, batch_size=32, crop_padding=2)  # seconds
 PROXY = Recipe(name="proxy", epochs=10)
 FULL = Recipe(name="full", epochs=200, batch_size=128)  # the CIFAR training that papers compare
 RECIPES = {recipe.name: recipe for recipe in (SMOKE, PROXY, FULL)}
+
+
+def content_hash(recipe: Any, without: tuple[str, ...], **resolved: Any) -> str:
+    """12 hex digits over the fields that differ from their defaults, so that a field added later changes no old hash.
+
+    A default is therefore part of what every old row means: give a new value a new recipe instead.
+    """
+    content: dict[str, Any] = {"kind": type(recipe).__name__}
+    for field in fields(recipe):
+        value = resolved.get(field.name, getattr(recipe, field.name))
+        if field.name not in without and value != field.default:
+            content[field.name] = float(value) if isinstance(field.default, float) else value
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def find_recipe(name: str) -> Recipe:
