@@ -31,10 +31,10 @@ PLACES = {
 }
 PLACE_JITTER = 0.06  # of the image's side, as is:
 PATCH_SIGMA = 0.11
-CONTRAST = (60.0, 100.0)  # of 255, as are:
-DISTRACTOR_CONTRAST = (5.0, 25.0)
+CONTRAST = (44.0, 72.0)  # of 255, as are:
+DISTRACTOR_CONTRAST = (10.0, 30.0)
 BACKGROUND = (88.0, 168.0)
-NOISE_AMPLITUDES = {1: 14.0, 2: 10.0, 4: 10.0}  # side of a noise cell in pixels of a 32 px image -> peak amplitude
+NOISE_AMPLITUDES = {1: 22.0, 2: 15.0, 4: 12.0}  # side of a noise cell in pixels of a 32 px image -> peak amplitude
 SMALLEST_SIZE = 16  # 7 cycles need more than 14 pixels
 
 _IMAGES_PER_ROUND = 512
