@@ -100,6 +100,7 @@ def search(
     )
     candidates, left_out = allowed(space, setting, max_macs=max_macs, max_params=max_params)
     study = _Study(space, setting, store, seed, candidates, minimise)
+    study.sweep()
     watch = report or Silent()
     watch.begin(trials, study.finished(), candidates, left_out)
     broken = 0
@@ -193,6 +194,12 @@ class _Study:
         same = {name: value for name, value in self.setting.context.items() if name in CONTEXT}
         found = self.store.rows(**same, seed=self.seed)
         return [row for row in found if row.network_key in self.candidates]
+
+    def sweep(self) -> None:
+        """Remove the running rows that killed processes left: what they were at may never be proposed again."""
+        for row in self.rows():
+            if row.owner is not None and lease_is_dead(row):
+                self.store.release(row.identity, row.owner)
 
     def finished(self) -> list[Row]:
         """Complete and failed rows, oldest first."""

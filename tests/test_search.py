@@ -273,6 +273,17 @@ def test_a_search_killed_at_any_moment_loses_no_row_and_leaves_no_zombie(tmp_pat
     assert set(before) <= set(after["identity"])
 
 
+def test_what_a_killed_process_was_at_does_not_stay_running_for_ever(store, blobs, pretended):
+    """The owner is a process that has ended; the search that follows proposes other networks and stops early."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    host = this_owner().rsplit(":", 2)[0]
+    row = replace(Setting(blobs, "resnet8", RECIPE).row(PRESETS["eca"], 0), owner=f"{host}:{ended.pid}:1")
+    assert store.claim(row) is None
+    run(store, blobs, trials=1)
+    assert set(store.frame()["status"]) == {"complete"}
+
+
 def test_two_processes_on_one_storage_share_the_trials(tmp_path):
     url = f"sqlite:///{tmp_path}/rows.db"
     both = [subprocess.Popen(driver(tmp_path, url, 8, 3, name)) for name in ("one", "two")]

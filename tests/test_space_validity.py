@@ -15,7 +15,7 @@ WAVELET: dict[str, Any] = {"squeeze": "wavelet", "wavelet": "haar", "depth": 2, 
 @pytest.mark.parametrize(
     ("fields", "axis", "allowed"),
     [
-        ({"squeeze": "median", "excitation": "affine"}, "squeeze", "avg, max, std, energy, dct, wavelet"),
+        ({"squeeze": "median", "excitation": "affine"}, "squeeze", "avg, max, std, energy"),
         ({"squeeze": None, "excitation": "affine"}, "squeeze", "none"),
         ({"squeeze": "avg"}, "excitation", "mlp, conv1d, affine, pfca"),
         ({"squeeze": "avg", "excitation": "linear"}, "excitation", "mlp"),
