@@ -20,8 +20,8 @@ from trainers import SMOKE, ImageData, Recipe, load_data, train
 from trainers.data import Split
 from trainers.environment import commit, hardware, pick_device
 
-SQUEEZES = ("avg", "max", "std", "energy", "dct-top16", "dct-low4-each", "dct-top16-each", "haar-d2-all-each")
-EXCITATION = "mlp-r4"  # one for all: what differs is the squeeze
+SQUEEZES = ("avg", "max", "std", "energy", "dct-top16", "haar-d2-all", "haar-d2-all-energy")
+EXCITATION = "pfca"  # one for all, without weights that could make up for the squeeze: what differs is the squeeze
 
 
 def main() -> None:
