@@ -7,7 +7,7 @@ DEMO := sqlite:///demo.db
 
 demo: .venv/installed
 	@rm -f demo.db demo.db-wal demo.db-shm
-	$(BIN)/attnas search --data synthetic --backbone resnet8 --recipe smoke --trials 12 --seed 0 --storage $(DEMO)
+	$(BIN)/attnas search --data synthetic --backbone resnet8 --recipe smoke --trials 10 --seed 0 --storage $(DEMO)
 	@echo; echo "Best designs:"; $(BIN)/attnas results top -n 5 --storage $(DEMO)
 	@echo; echo "Front of accuracy against MACs:"; $(BIN)/attnas results pareto --storage $(DEMO)
 	@echo; echo "These are synthetic textures. What to type next:"

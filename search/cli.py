@@ -42,6 +42,10 @@ SETTINGS = Annotated[
 DEVICE = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1...; the accelerator if there is one.")]
 PRECISION = Annotated[str, typer.Option(help="auto (measured once) | float32 | bfloat16.")]
 SKIP_CORRUPT = Annotated[bool, typer.Option("--skip-corrupt", help="Leave out images that can't be decoded.")]
+THREADS = Annotated[
+    int,
+    typer.Option(min=1, help="CPU threads. Rather than raise it, start the same command again: they share the work."),
+]
 AXES = Annotated[
     list[str] | None, typer.Option("--axis", help="Narrow the space: AXIS=VALUE[,VALUE...], as depth=1,2; repeatable.")
 ]
@@ -69,6 +73,7 @@ def search_command(
     space_file: SPACE_FILE = None,
     device: DEVICE = None,
     precision: PRECISION = "auto",
+    threads: THREADS = 1,
     skip_corrupt: SKIP_CORRUPT = False,
 ) -> None:
     """Search for designs with high accuracy at low cost. Stop it as you like: the same command goes on."""
@@ -80,7 +85,7 @@ def search_command(
     chosen = _recipe(recipe, epochs, settings)
     space = _space(space_file, axes)
     with interruptible():
-        _check_machine(backbone, image_size, device, precision)
+        _prepare_machine(backbone, image_size, device, precision, threads)
         images = _load(data, image_size, data_dir, skip_corrupt)
     with interruptible(), open_storage(storage) as store, Progressing() as report:
         search(
@@ -118,6 +123,7 @@ def train(
     storage: STORAGE = STORAGE_DEFAULT,
     device: DEVICE = None,
     precision: PRECISION = "auto",
+    threads: THREADS = 1,
     skip_corrupt: SKIP_CORRUPT = False,
 ) -> None:
     """Train named designs with one or more seeds; each is a row. What the storage holds is not trained again."""
@@ -134,7 +140,7 @@ def train(
     check_seed(first_seed)
     check_seed(first_seed + seeds)
     with interruptible():
-        _check_machine(backbone, image_size, device, precision)
+        _prepare_machine(backbone, image_size, device, precision, threads)
         images = _load(data, image_size, data_dir, skip_corrupt)
     with interruptible(), open_storage(storage) as store, Progressing("training") as report:
         setting = Setting(images, backbone, trained_as, device=device, precision=precision)
@@ -215,6 +221,7 @@ def retrain(
     storage: STORAGE = STORAGE_DEFAULT,
     device: DEVICE = None,
     precision: PRECISION = "auto",
+    threads: THREADS = os.cpu_count() or 1,
     as_json: JSON = False,
 ) -> None:
     """Train a design on an image tree at full size, with a checkpoint an epoch; the same command goes on."""
@@ -227,7 +234,7 @@ def retrain(
     from trainers.imagenet import RetrainRecipe
 
     check_seed(seed)
-    _check_machine(backbone, image_size, device, precision)
+    _prepare_machine(backbone, image_size, device, precision, threads)
     recipe = RetrainRecipe(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
     with interruptible(), open_storage(storage) as store:
         row = run(
@@ -277,12 +284,19 @@ def _space(path: Path | None, axes: list[str] | None) -> Space:
     return base.narrow_text(axes) if axes else base
 
 
-def _check_machine(backbone: str, image_size: int, device: str | None, precision: str) -> None:
-    """Everything that can be refused before data are fetched and a storage is made."""
+def _prepare_machine(backbone: str, image_size: int, device: str | None, precision: str, threads: int) -> None:
+    """Refuse what can be refused before data are fetched and a storage is made, and set the threads.
+
+    A search has one thread unless told: on small maps two processes of one thread did what one of two did, and threads
+    that wait for each other while another process runs slowed both 25-fold.
+    """
+    import torch
+
     from trainers import sites
     from trainers.environment import pick_device
     from trainers.precision import check_precision
 
+    torch.set_num_threads(threads)
     sites(backbone, image_size)
     pick_device(device)
     check_precision(precision)
@@ -306,8 +320,6 @@ def interruptible() -> Iterator[None]:
 
 def main() -> None:
     """Entry point: a user's error is one message and exit code 2."""
-    # two searches on one machine: threads that spin at a barrier while the other process runs slowed both 25-fold
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app(prog_name="attnas")
     except UserError as error:
