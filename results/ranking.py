@@ -63,8 +63,9 @@ def top(frame: pd.DataFrame, n: int = 10, by: str = "accuracy") -> pd.DataFrame:
         raise UserError(f"n = {n} designs were asked for; ask for 1 or more")
     summary = summarise(frame)
     _check_conventions(summary, [by])
-    order = [True] * len(_CONTEXT) + [METRICS[by], True]
-    ranked = summary.sort_values([*_CONTEXT, by, "network_key"], ascending=order, ignore_index=True)
+    order = [True] * len(_CONTEXT) + [METRICS[by], True, True]
+    keys = [*_CONTEXT, by, "seconds" if by == "loss" else "loss", "network_key"]  # equal accuracies: the lower loss
+    ranked = summary.sort_values(keys, ascending=order, ignore_index=True)
     return ranked.groupby(_CONTEXT).head(n).reset_index(drop=True)
 
 

@@ -49,6 +49,7 @@ THREADS = Annotated[
 AXES = Annotated[
     list[str] | None, typer.Option("--axis", help="Narrow the space: AXIS=VALUE[,VALUE...], as depth=1,2; repeatable.")
 ]
+_CORES = os.cpu_count() or 1
 SPACE_FILE = Annotated[Path | None, typer.Option("--space", help="TOML file of axis = [values] lines.")]
 JSON = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
@@ -214,14 +215,14 @@ def retrain(
     batch_size: Annotated[int, typer.Option(help="Images a step.")] = 256,
     learning_rate: Annotated[float | None, typer.Option(help="Peak; 0.1 a 256 images unless given.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the weights and of the order of images.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes that decode images.")] = min(4, os.cpu_count() or 1),
+    workers: Annotated[int, typer.Option(help="Processes that decode images.")] = min(4, _CORES),
     output: Annotated[
         Path | None, typer.Option(help="Folder of checkpoint and weights; retrain/DESIGN-BACKBONE-SEED unless given.")
     ] = None,
     storage: STORAGE = STORAGE_DEFAULT,
     device: DEVICE = None,
     precision: PRECISION = "auto",
-    threads: THREADS = os.cpu_count() or 1,
+    threads: THREADS = _CORES,
     as_json: JSON = False,
 ) -> None:
     """Train a design on an image tree at full size, with a checkpoint an epoch; the same command goes on."""
@@ -239,7 +240,7 @@ def retrain(
     with interruptible(), open_storage(storage) as store:
         row = run(
             chosen,
-            data,
+            Path(str(data).removeprefix("folder:")),
             store=store,
             backbone=backbone,
             image_size=image_size,

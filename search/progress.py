@@ -51,6 +51,8 @@ class Progressing:
     def trial(self, candidate: Candidate) -> EpochReport:
         text = str(candidate.design)
         self.bar.update(self.task, description=text)
+        if not self.console.is_terminal:
+            self._say(f"{text} ...")
 
         def on_epoch(record: dict[str, float]) -> None:
             shown = f"{text}  epoch {record['epoch']:.0f}: {record['accuracy']:.2%}"

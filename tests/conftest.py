@@ -1,5 +1,6 @@
 """What several test files share: image sets that train in a blink, and the command line in this process."""
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -86,3 +87,4 @@ def attnas(capsys, monkeypatch, tmp_path) -> Callable[..., Done]:
 def one_thread() -> None:
     """Maps of 8 pixels gain nothing from a second thread, and waiting for it on a busy machine costs a hundredfold."""
     torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start

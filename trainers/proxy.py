@@ -41,7 +41,9 @@ def train(
     held_out = _held_out(data, split)
     if len(data.train.labels) < recipe.batch_size:
         given = f"{len(data.train.labels)} training images of {data.name}"
-        raise UserError(f"batch size: {recipe.batch_size} with {given}; allowed: at most the number of images.")
+        raise UserError(
+            f"batch size: {recipe.batch_size} with {given}; allowed: at most the number of images (--set batch_size=N)."
+        )
     place = pick_device(device)
     chosen = pick_precision(precision, place)
 
