@@ -68,7 +68,8 @@ def report(
         for a, b in combinations(found, 2)
     }
     (first, second), widest = max(gaps.items(), key=lambda item: item[1])
-    off = (mean(permuted) - chance) / (stdev(permuted) / n**0.5)
+    images = n * len(data.validation)
+    off = (mean(permuted) - chance) / (chance * (1 - chance) / images) ** 0.5
     lines = [
         "# Squeezes on `synthetic`",
         "",
@@ -84,7 +85,8 @@ def report(
         "",
         f"Widest gap: `{first}` against `{second}`, {widest:.1f} standard errors; "
         f"{sum(gap > 3 for gap in gaps.values())} of {len(gaps)} pairs are more than 3 apart.",
-        f"Permuted labels: chance is {100 * chance:.2f} %; the mean is {off:+.1f} standard errors from it.",
+        f"Permuted labels: chance is {100 * chance:.2f} %; the mean is {off:+.1f} standard errors from it "
+        f"(binomial, {images:,} answers).",
         "",
     ]
     return "\n".join(lines)
