@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,11 +12,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from search.cli_results import app as results_app
+from search.cli_space import cost, narrowed, space
+from search.options import (
+    AXES,
+    BACKBONE,
+    CORES,
+    DATA,
+    DATA_DIR,
+    DESIGN,
+    DEVICE,
+    EPOCHS,
+    IMAGE_SIZE,
+    JSON,
+    PRECISION,
+    RECIPE,
+    SETTINGS,
+    SKIP_CORRUPT,
+    SPACE_FILE,
+    THREADS,
+)
 from search.storage import STORAGE, STORAGE_DEFAULT, check_storage, open_storage, without_password
 from search_space.errors import UserError
 
 if TYPE_CHECKING:
-    from search_space import AttentionDesign, Site, Space
     from trainers import Recipe
 
 app = typer.Typer(
@@ -28,30 +45,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 app.add_typer(results_app, name="results")
-
-DESIGN = Annotated[str, typer.Argument(help="A preset (se, eca, fca-ts...) or a design text (haar-d2-all/mlp-r16).")]
-DATA = Annotated[str, typer.Option(help="cifar100 | folder:PATH (PATH/train/<class>/*.jpg) | synthetic.")]
-DATA_DIR = Annotated[Path | None, typer.Option(help="Where cifar-100-python.tar.gz lies, or is downloaded to.")]
-BACKBONE = Annotated[str, typer.Option(help="resnet8 resnet20 resnet56 resnet110, resnet18-cifar..., timm's ResNets.")]
-IMAGE_SIZE = Annotated[int, typer.Option(min=1, max=2048, help="Side of the images in pixels.")]
-RECIPE = Annotated[str, typer.Option(help="smoke (3 epochs) | proxy (10) | full (200).")]
-EPOCHS = Annotated[int | None, typer.Option(help="Epochs instead of the recipe's own.")]
-SETTINGS = Annotated[
-    list[str] | None, typer.Option("--set", help="FIELD=VALUE of the recipe, as gate_start=paper; repeatable.")
-]
-DEVICE = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1...; the accelerator if there is one.")]
-PRECISION = Annotated[str, typer.Option(help="auto (measured once) | float32 | bfloat16.")]
-SKIP_CORRUPT = Annotated[bool, typer.Option("--skip-corrupt", help="Leave out images that can't be decoded.")]
-THREADS = Annotated[
-    int,
-    typer.Option(min=1, help="CPU threads. Rather than raise it, start the same command again: they share the work."),
-]
-AXES = Annotated[
-    list[str] | None, typer.Option("--axis", help="Narrow the space: AXIS=VALUE[,VALUE...], as depth=1,2; repeatable.")
-]
-_CORES = os.cpu_count() or 1
-SPACE_FILE = Annotated[Path | None, typer.Option("--space", help="TOML file of axis = [values] lines.")]
-JSON = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+app.command(epilog="Example: attnas cost fca-ts --backbone resnet50 --image-size 224 --classes 1000 --json")(cost)
+app.command(epilog="Example: attnas space --count --axis squeeze=avg,dct")(space)
 
 
 @app.command("search", epilog="Example: attnas search --data synthetic --backbone resnet8 --epochs 1 --trials 12")
@@ -84,13 +79,13 @@ def search_command(
 
     check_request(trials, engine, minimise, seed, max_macs=max_macs, max_params=max_params)
     chosen = _recipe(recipe, epochs, settings)
-    space = _space(space_file, axes)
+    chosen_space = narrowed(space_file, axes)
     with interruptible():
         _prepare_machine(backbone, image_size, device, precision, threads)
         images = _load(data, image_size, data_dir, skip_corrupt)
     with interruptible(), open_storage(storage) as store, Progressing() as report:
         search(
-            space,
+            chosen_space,
             store=store,
             trials=trials,
             data=images,
@@ -148,63 +143,6 @@ def train(
         replicate(chosen, range(first_seed, first_seed + seeds), setting, store, report)
 
 
-@app.command(epilog="Example: attnas cost fca-ts --backbone resnet50 --image-size 224 --classes 1000 --json")
-def cost(
-    design: DESIGN,
-    backbone: BACKBONE = "resnet20",
-    image_size: IMAGE_SIZE = 32,
-    classes: Annotated[int, typer.Option(min=1, max=1_000_000, help="Width of the classifier.")] = 100,
-    as_json: JSON = False,
-) -> None:
-    """Parameters and multiply-accumulates (what papers call FLOPs) of a backbone with a design."""
-    from search_space import NONE, find_design
-    from search_space.sites import check
-    from trainers import design_cost, sites
-
-    chosen = find_design(design)
-    check(chosen, sites(backbone, image_size))
-    found = design_cost(chosen, backbone, image_size, classes)
-    plain = design_cost(NONE, backbone, image_size, classes)
-    if as_json:
-        facts = {"params": found.params, "macs": found.macs, "convention": found.convention}
-        added = {"added_params": found.params - plain.params, "added_macs": found.macs - plain.macs}
-        named = {"design": str(chosen), "key": chosen.key, "backbone": backbone}
-        print(json.dumps(named | {"image_size": image_size, "classes": classes} | facts | added))
-        return
-    print(f"{chosen} in {backbone} at {image_size} px, {classes} classes")
-    for line in _rank_lines(chosen, sites(backbone, image_size)):
-        print(line)
-    print(f"params  {found.params:>14,}  ({found.params - plain.params:+,} by the attention)")
-    print(f"MACs    {found.macs:>14,}  ({found.macs - plain.macs:+,} by the attention)")
-    print(found.convention)
-
-
-@app.command(epilog="Example: attnas space --count --axis squeeze=avg,dct")
-def space(
-    count: Annotated[
-        bool, typer.Option("--count", help="How many combinations, valid designs, distinct designs.")
-    ] = False,
-    list_designs: Annotated[bool, typer.Option("--list", help="Every distinct design, one a line.")] = False,
-    axes: AXES = None,
-    space_file: SPACE_FILE = None,
-    as_json: JSON = False,
-) -> None:
-    """The axes of the space, how many designs they make, and which."""
-    chosen = _space(space_file, axes)
-    if list_designs:
-        texts = [str(design) for design in chosen.distinct()]
-        print(json.dumps(texts) if as_json else "\n".join(texts))
-    elif count:
-        numbers = chosen.count()
-        said = {"raw": "raw combinations", "valid": "valid designs", "distinct": "distinct designs"}
-        print(json.dumps(numbers) if as_json else "\n".join(f"{numbers[key]:>8,}  {said[key]}" for key in numbers))
-    elif as_json:
-        print(json.dumps(chosen.axes()))
-    else:
-        for axis, values in chosen.axes().items():
-            print(f"{axis:12} {', '.join(str(value).lower() for value in values)}")
-
-
 @app.command(epilog="Example: attnas retrain haar-d2-all/mlp-r16 --data /path/to/imagenet --backbone resnet50")
 def retrain(
     design: DESIGN,
@@ -215,14 +153,14 @@ def retrain(
     batch_size: Annotated[int, typer.Option(help="Images a step.")] = 256,
     learning_rate: Annotated[float | None, typer.Option(help="Peak; 0.1 a 256 images unless given.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the weights and of the order of images.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes that decode images.")] = min(4, _CORES),
+    workers: Annotated[int, typer.Option(help="Processes that decode images.")] = min(4, CORES),
     output: Annotated[
         Path | None, typer.Option(help="Folder of checkpoint and weights; retrain/DESIGN-BACKBONE-SEED unless given.")
     ] = None,
     storage: STORAGE = STORAGE_DEFAULT,
     device: DEVICE = None,
     precision: PRECISION = "auto",
-    threads: THREADS = _CORES,
+    threads: THREADS = CORES,
     as_json: JSON = False,
 ) -> None:
     """Train a design on an image tree at full size, with a checkpoint an epoch; the same command goes on."""
@@ -260,29 +198,11 @@ def retrain(
         raise typer.Exit(1)
 
 
-def _rank_lines(design: AttentionDesign, places: Sequence[Site]) -> list[str]:
-    """How many of the K entries a linear squeeze really tells apart at each size of map."""
-    from search_space.bases import rank
-
-    if design.squeeze not in ("dct", "wavelet") or design.statistic != "mean":
-        return []
-    sizes = dict.fromkeys((site.height, site.width) for site in places)
-    found = ", ".join(f"{height}x{width}: {rank(design, height, width)}" for height, width in sizes)
-    return [f"rank of its basis, of {design.entries}: {found}"]
-
-
 def _recipe(name: str, epochs: int | None, settings: list[str] | None) -> Recipe:
     from trainers.recipe import find_recipe
 
     chosen = find_recipe(name)
     return chosen.changed_text(settings or [], epochs=epochs)
-
-
-def _space(path: Path | None, axes: list[str] | None) -> Space:
-    from search_space import Space
-
-    base = Space() if path is None else Space.from_toml(path)
-    return base.narrow_text(axes) if axes else base
 
 
 def _prepare_machine(backbone: str, image_size: int, device: str | None, precision: str, threads: int) -> None:
