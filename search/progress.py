@@ -17,7 +17,7 @@ class Progressing:
         self.console = Console(stderr=True, highlight=False)
         self.unit = unit
         self.best: Row | None = None
-        self.done = 0
+        self.counted: set[str] = set()
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -39,7 +39,7 @@ class Progressing:
 
     def begin(self, trials: int, known: list[Row], candidates: dict[str, Candidate], left_out: int) -> None:
         finished = [row for row in known if row.status != "running"]
-        self.trials, self.done = trials, len(finished)
+        self.trials, self.counted = trials, {row.identity for row in finished}
         for row in finished:
             self._best(row)
         out = f", {left_out} designs over a limit or impossible here left out" if left_out else ""
@@ -64,10 +64,14 @@ class Progressing:
         if row.status == "running":
             self._say(f"{row.design}: running in another process ({row.owner})")
             return
-        self.done += 1
+        self.counted.add(row.identity)
         self._best(row)
         self.bar.update(self.task, completed=self.done, best=self._best_text())
         self._say(f"{self.unit} {self.done}/{self.trials}  {self._row_text(row, trained)}")
+
+    @property
+    def done(self) -> int:
+        return len(self.counted)
 
     def _row_text(self, row: Row, trained: bool) -> str:
         if row.accuracy is None:

@@ -27,8 +27,8 @@ def replicate(
     for design in designs:
         setting.check(design)
         candidates[setting.network_key(design)] = Candidate(design, setting.cost(design))
-    known = [store.get(setting.row(c.design, seed).identity) for seed in seeds for c in candidates.values()]
-    watch.begin(len(known), [], candidates, 0)
+    stored = [store.get(setting.row(c.design, seed).identity) for seed in seeds for c in candidates.values()]
+    watch.begin(len(stored), [row for row in stored if row is not None], candidates, 0)
     rows = []
     for seed in seeds:
         for candidate in candidates.values():
