@@ -12,32 +12,11 @@ import pywt
 from numpy.typing import NDArray
 
 from search_space.design import AttentionDesign
+from search_space.frequencies import GRID, frequencies
 
 Array = NDArray[np.float64]
 
-# FcaNet's published frequencies (u along H, v along W) on its 7 x 7 grid; the order is the ranking.
-_TABLES = {
-    "top": (
-        (0, 0, 6, 0, 0, 1, 1, 4, 5, 1, 3, 0, 0, 0, 3, 2, 4, 6, 3, 5, 5, 2, 6, 5, 5, 3, 3, 4, 2, 2, 6, 1),
-        (0, 1, 0, 5, 2, 0, 2, 0, 0, 6, 0, 4, 6, 3, 5, 2, 6, 3, 3, 3, 5, 1, 1, 2, 4, 2, 1, 1, 3, 0, 5, 3),
-    ),
-    "low": (
-        (0, 0, 1, 1, 0, 2, 2, 1, 2, 0, 3, 4, 0, 1, 3, 0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5, 6, 1, 2, 3, 4),
-        (0, 1, 0, 1, 2, 0, 1, 2, 2, 3, 0, 0, 4, 3, 1, 5, 4, 3, 2, 1, 0, 6, 5, 4, 3, 2, 1, 0, 6, 5, 4, 3),
-    ),
-    "bottom": (
-        (6, 1, 3, 3, 2, 4, 1, 2, 4, 4, 5, 1, 4, 6, 2, 5, 6, 1, 6, 2, 2, 4, 3, 3, 5, 5, 6, 2, 5, 5, 3, 6),
-        (6, 4, 4, 6, 6, 3, 1, 4, 4, 5, 6, 5, 2, 2, 5, 1, 4, 3, 5, 0, 3, 1, 1, 2, 4, 2, 1, 1, 5, 3, 3, 3),
-    ),
-}
-_GRID = 7  # the tables' grid: FcaNet's last stage at 224 pixels
-
-
-def frequencies(selection: str) -> list[tuple[int, int]]:
-    """The (u, v) pairs of `low16`, `top16`, `bottom16`... on FcaNet's 7 x 7 grid, in its order."""
-    family = selection.rstrip("0123456789")
-    count = int(selection[len(family) :])
-    return list(zip(*_TABLES[family], strict=True))[:count]
+_CHUNK = 512  # WaveNet-C assigns its four filters anew in every chunk of so many channels
 
 
 def overlap(cells: int, pixels: int) -> Array:
@@ -55,8 +34,8 @@ def dct_vector(frequency: int, pixels: int) -> Array:
     FcaNet's rule: an index of the 7-grid is multiplied by pixels // 7. Below 7 pixels that would make every frequency
     the average; there the vector of the 7-grid is folded down by area overlap instead.
     """
-    grid = max(pixels, _GRID)
-    wave = np.cos(np.pi * frequency * (grid // _GRID) * (np.arange(grid) + 0.5) / grid)
+    grid = max(pixels, GRID)
+    wave = np.cos(np.pi * frequency * (grid // GRID) * (np.arange(grid) + 0.5) / grid)
     return _unit(wave if grid == pixels else wave @ overlap(grid, pixels))
 
 
@@ -104,39 +83,108 @@ def band_mean_vector(wavelet: str, depth: int, level: int, detail: bool, pixels:
     return _unit(row)
 
 
+def middle_wavelets(design: AttentionDesign, height: int, width: int) -> list[Array]:
+    """[H, W] for every selected band: the row of the analysis that gives the coefficient in the band's middle."""
+    assert design.wavelet is not None and design.depth is not None
+    order = bands(design.depth)
+    return [
+        np.outer(
+            _middle_row(design.wavelet, design.depth, level, along_h, height),
+            _middle_row(design.wavelet, design.depth, level, along_w, width),
+        )
+        for level, along_h, along_w in (order[i] for i in selected_bands(design))
+    ]
+
+
+def _middle_row(wavelet: str, depth: int, level: int, detail: bool, pixels: int) -> Array:
+    matrices = analysis(wavelet, depth, pixels)[:level]
+    half = len(matrices[-1]) // 2
+    row = matrices[-1][half * detail + half // 2]
+    for matrix in reversed(matrices[:-1]):
+        row = row @ matrix[: len(matrix) // 2]
+    return row
+
+
+def recursive_vectors(pixels: int) -> tuple[Array, Array]:
+    """([pixels], [pixels]) rows of the 1-D filters (1, 1) and (1, -1), each applied with stride 2 to its own output.
+
+    WaveNet-C's recursion to one pixel in closed form: Kronecker powers. A length that is no power of two is
+    area-resampled up to the next one first, so that the first is the average at every size (WaveNets, Theorem 1).
+    """
+    power = (pixels - 1).bit_length()
+    ones = np.ones(2**power)
+    # the j-th sign is the parity of j's binary ones: the Kronecker power of (1, -1)
+    signs = np.array([1.0 - 2.0 * (j.bit_count() % 2) for j in range(2**power)])
+    return ones @ overlap(2**power, pixels), signs @ overlap(2**power, pixels)
+
+
+def orthonormal_rows(seed: int, rows: int, height: int, width: int) -> Array:
+    """[rows, H, W] random orthonormal filters (OrthoNets): Gram-Schmidt on Gaussian vectors; rows <= H W."""
+    # RandomState's stream is frozen by NumPy's promise: a seed in a design's text means one basis for ever
+    vectors = np.random.RandomState(seed).standard_normal((rows, height * width)).T
+    q, r = np.linalg.qr(vectors)
+    return np.ascontiguousarray((q * np.sign(np.diag(r))).T).reshape(rows, height, width)
+
+
 @lru_cache(maxsize=512)
-def basis(design: AttentionDesign, height: int, width: int) -> Array:
+def basis(design: AttentionDesign, height: int, width: int, channels: int = 1) -> Array:
     """[K, H, W] rows of the design's linear squeeze, each of L2 norm 1 / sqrt(HW): the average is the plain mean.
 
-    A row that a small map cannot tell from a constant of zero (a detail of one pixel) is zero.
+    `channels` matters to `ortho` only, which has a row for each (as many as there are pixels, at most). A row that a
+    small map cannot tell from a constant of zero (a detail of one pixel) is zero. For a learned selection the rows
+    are all 49 frequencies it chooses among.
     """
+    if design.squeeze == "ortho":
+        assert design.seed is not None
+        filters = orthonormal_rows(design.seed, min(channels, height * width), height, width)
+        return filters / np.sqrt(height * width)
+    return np.stack([_unit(np.outer(*pair)) for pair in _separable(design, height, width)]) / np.sqrt(height * width)
+
+
+def _separable(design: AttentionDesign, height: int, width: int) -> list[tuple[Array, Array]]:
+    """(vector along H, vector along W) of every row of a squeeze whose filters are products."""
     if design.squeeze == "avg":
-        rows = [(np.ones(height), np.ones(width))]
-    elif design.squeeze == "dct":
+        return [(np.ones(height), np.ones(width))]
+    if design.squeeze == "recursive":
+        # order: mean, row, column, diagonal differences
+        return [(h, w) for w in recursive_vectors(width) for h in recursive_vectors(height)]
+    if design.squeeze == "dct":
         assert design.selection is not None
-        rows = [(dct_vector(u, height), dct_vector(v, width)) for u, v in frequencies(design.selection)]
-    else:
-        assert design.squeeze == "wavelet" and design.wavelet is not None and design.depth is not None
-        order = bands(design.depth)
-        rows = [
-            (
-                band_mean_vector(design.wavelet, design.depth, level, along_h, height),
-                band_mean_vector(design.wavelet, design.depth, level, along_w, width),
-            )
-            for level, along_h, along_w in (order[i] for i in selected_bands(design))
-        ]
-    return np.stack([_unit(np.outer(row, column)) for row, column in rows]) / np.sqrt(height * width)
+        return [(dct_vector(u, height), dct_vector(v, width)) for u, v in frequencies(design.selection)]
+    assert design.squeeze == "wavelet" and design.wavelet is not None and design.depth is not None
+    order = bands(design.depth)
+    return [
+        (
+            band_mean_vector(design.wavelet, design.depth, level, along_h, height),
+            band_mean_vector(design.wavelet, design.depth, level, along_w, width),
+        )
+        for level, along_h, along_w in (order[i] for i in selected_bands(design))
+    ]
 
 
-def rank(design: AttentionDesign, height: int, width: int) -> int:
+def is_linear(design: AttentionDesign) -> bool:
+    """Whether the squeeze is inner products with fixed rows."""
+    if design.squeeze == "wavelet":
+        return design.statistic == "mean"
+    return design.squeeze in ("avg", "recursive", "ortho") or (design.squeeze == "dct" and not design.learned)
+
+
+def rank(design: AttentionDesign, height: int, width: int, channels: int = 1) -> int:
     """How many independent numbers the basis hears at this size: below K, some entries repeat others."""
-    rows = basis(design, height, width)
+    rows = basis(design, height, width, channels)
     return int(np.linalg.matrix_rank(rows.reshape(len(rows), -1)))
 
 
-def group_of_channel(channels: int, entries: int) -> NDArray[np.int64]:
-    """[C] entry of channel c: floor(c K / C), FcaNet's contiguous groups whenever K divides C."""
-    return np.arange(channels) * entries // channels
+def entry_of_channel(design: AttentionDesign, channels: int, entries: int) -> NDArray[np.int64]:
+    """[C] entry of channel c: floor(c K / C), FcaNet's contiguous groups whenever K divides C.
+
+    WaveNet-C's recursion counts anew in every chunk of 512 channels.
+    """
+    channel = np.arange(channels)
+    if design.squeeze != "recursive":
+        return channel * entries // channels
+    start = channel // _CHUNK * _CHUNK
+    return (channel - start) * entries // np.minimum(channels - start, _CHUNK)
 
 
 def _unit(vector: Array) -> Array:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from search_space.design import NONE, AttentionDesign, refuse
-from search_space.excitation import EXCITATIONS
+from search_space.blocks import BLOCKS, Block
+from search_space.design import NONE, AttentionDesign
+from search_space.errors import refuse
+from search_space.excitation import Excitation
+from search_space.gates import EXCITATIONS
+from search_space.learned_squeeze import LearnedFrequencies, squeeze_of
 from search_space.sites import check_channels
-from search_space.squeeze import squeeze_of
+from search_space.squeeze import Squeeze, map_size
 
 SCALES = ("unit", "paper")
 GATE_STARTS = ("paper", "identity")
 
 
 class Attention(nn.Module):
-    """y = gate(squeeze(x)) * x, the squeeze-excite-scale form of SENet eq. 2-4. [B, C, H, W] -> [B, C, H, W].
+    """y = gate(squeeze(x)) * x, the squeeze-excite-scale form of SENet eq. 2-4, or x + excitation with `-add`.
 
-    The state dict holds the excitation's weights only: bases are computed for whatever size arrives.
+    [B, C, H, W] -> [B, C, H, W]. The state dict holds learned weights (and batch norm's statistics) only: bases are
+    computed for whatever size arrives.
     """
 
     def __init__(
@@ -34,45 +39,78 @@ class Attention(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        if scale not in SCALES:
-            refuse("scale", scale, ", ".join(SCALES))
-        if gate_start not in GATE_STARTS:
-            refuse("gate start", gate_start, ", ".join(GATE_STARTS))
-        check_channels(design, channels)
-        assert design.excitation is not None
+        squeeze, excitation = parts(design)
         self.design, self.channels, self.scale, self.gate_start = design, channels, scale, gate_start
-        excitation = EXCITATIONS[design.excitation]
+        self.pooling = squeeze(design, channels, device=device, dtype=dtype)
         self.excitation = excitation(design, channels, device=device, dtype=dtype)
-        # starting at the identity: without it a sigmoid gate halves every residual branch, which a short run feels
-        self._gain = 1 / excitation.rest if gate_start == "identity" else 1.0
-        self._squeeze = squeeze_of(design)
-        self._orthonormal = scale == "paper" and design.squeeze in ("dct", "wavelet") and design.statistic == "mean"
+        self._gain = gain(excitation.rest(design), gate_start)
+        self._adds = design.fusion == "add"
 
     def squeeze(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, C, K]."""
         with torch.autocast(x.device.type, enabled=False):  # would round bases to half precision
-            z = self._squeeze.apply(self.design, x)
-        return z * sqrt(x.shape[2] * x.shape[3]) if self._orthonormal else z
+            z: Tensor = self.pooling(x)
+        factor = self.pooling.paper_gain(*map_size(x)[1:]) if self.scale == "paper" else 1.0
+        return z if factor == 1 else z * factor
 
     def excite(self, z: Tensor) -> Tensor:
-        """[B, C, K] -> gate [B, C]."""
+        """[B, C, K] -> gate [B, C]; with `-add` what is added."""
         gate: Tensor = self.excitation(z)
-        return self._gain * gate
+        return gate if self._gain == 1 else self._gain * gate
 
     def forward(self, x: Tensor) -> Tensor:
-        gate = self.excite(self.squeeze(x)).to(x.dtype)
-        return x * gate[..., None, None]
+        gate = self.excite(self.squeeze(x)).to(x.dtype)[..., None, None]
+        return x + gate if self._adds else x * gate
 
     def extra_repr(self) -> str:
         return f"{self.design}, channels={self.channels}, scale={self.scale}, gate_start={self.gate_start}"
+
+
+def parts(design: AttentionDesign) -> tuple[type[Squeeze], type[Excitation]]:
+    """The two classes that a squeeze-excite-scale design is made of."""
+    assert design.excitation is not None
+    return squeeze_of(design), EXCITATIONS[design.excitation]
+
+
+def gain(rest: float, gate_start: str) -> float:
+    """What the gate is multiplied by: a sigmoid gate halves every residual branch at first, which a short run feels."""
+    return 1 / rest if gate_start == "identity" else 1.0
 
 
 def build(design: AttentionDesign, channels: int, **options: Any) -> nn.Module:
     """The design for maps of `channels` channels: nn.Module, [B, C, H, W] -> [B, C, H, W], any H and W.
 
     Options: `device`, `dtype`; `scale` ("unit": every basis row has L2 norm 1/sqrt(HW), the average is the plain mean;
-    "paper": DCT and wavelet rows are orthonormal, as published); `gate_start` ("paper": the published gate;
-    "identity": divided by its value on a zero squeeze, so that a sigmoid gate starts at 1 instead of 1/2).
-    `functools.partial(build, design)` is what timm takes as `attn_layer`. Raises `DesignError`.
+    "paper": DCT, wavelet and random rows are orthonormal and GCT's norm is a sum, as published); `gate_start`
+    ("paper": the published gate; "identity": divided by its value on a zero squeeze, so that a sigmoid gate starts at
+    1 instead of 1/2). `design.layer` is what timm takes as `attn_layer`. Raises `DesignError`.
     """
-    return nn.Identity() if design == NONE else Attention(design, channels, **options)
+    check_options(**{name: options[name] for name in ("scale", "gate_start") if name in options})
+    if design == NONE:
+        return nn.Identity()
+    check_channels(design, channels)
+    if design.squeeze == "ba":
+        refuse("design", str(design), "a layer of its own; ba hears a whole residual block: use trainers.backbone")
+    if not design.is_block:
+        return Attention(design, channels, **options)
+    block = BLOCKS[design.squeeze]
+    options = {name: value for name, value in options.items() if name != "scale"}  # blocks have published scale only
+    return block(design, channels, gain=gain(block.rest, options.pop("gate_start", "paper")), **options)
+
+
+def check_options(scale: str = "unit", gate_start: str = "paper") -> None:
+    if scale not in SCALES:
+        refuse("scale", scale, ", ".join(SCALES))
+    if gate_start not in GATE_STARTS:
+        refuse("gate start", gate_start, ", ".join(GATE_STARTS))
+
+
+def settle(net: nn.Module) -> list[AttentionDesign]:
+    """The designs of a network's attentions in order, each learned selection replaced by what training chose."""
+    return [_settled(module) for module in net.modules() if isinstance(module, (Attention, Block))]
+
+
+def _settled(attention: Attention | Block) -> AttentionDesign:
+    if isinstance(attention, Attention) and isinstance(attention.pooling, LearnedFrequencies):
+        return replace(attention.design, selection=attention.pooling.chosen())
+    return attention.design

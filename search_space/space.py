@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -11,8 +12,10 @@ from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
-from search_space.design import NONE, AttentionDesign, DesignError
-from search_space.errors import UserError
+from search_space.design import NONE, AttentionDesign
+from search_space.errors import DesignError, UserError
+from search_space.text import excitation_fields, squeeze_fields
+from search_space.vocabulary import EXCITATIONS
 
 Choice = str | int | bool
 Choose = Callable[[str, tuple[Any, ...]], Any]
@@ -32,27 +35,48 @@ class SpaceError(UserError):
 class Space:
     """The designs to search among. The defaults below are the one place where default axis values are written.
 
-    `bands` and `frequencies` are the selection axis of the wavelet and of the DCT.
+    `squeeze` and `excitation` are words of the text form, `bands` and `frequencies` the selection axis of the wavelet
+    and of the DCT. Every published design that is no block lies in the default space.
     """
 
-    squeeze: tuple[str, ...] = ("none", "avg", "max", "std", "energy", "dct", "wavelet")
-    excitation: tuple[str, ...] = ("mlp", "conv1d", "affine", "pfca")
+    squeeze: tuple[str, ...] = (
+        *("none", "avg", "max", "std", "l2", "energy", "entropy"),
+        *("avg+max", "avg+std", "avg+skew", "avg+blurmax+relentropy"),
+        *("context", "recursive", "ortho-s0", "dct", "wavelet"),
+    )
+    excitation: tuple[str, ...] = (
+        *("mlp", "mlp-bias", "mlp-ln-bias-add", "mlp-shared-bias", "mlp-mixed"),
+        *("conv1d", "conv1d-bias", "affine", "affine-g64", "cfc", "fc-bias-hard", "pfca", "gated", "gaussian"),
+    )
     reduction: tuple[int, ...] = (4, 8, 16)
-    frequencies: tuple[str, ...] = tuple(f"{family}{k}" for family in ("low", "top", "bottom") for k in (2, 4, 8, 16))
+    kernel: tuple[str, ...] = ("adaptive", "k3", "k7")
+    frequencies: tuple[str, ...] = (
+        *(f"{family}{k}" for family in ("low", "top", "bottom") for k in (2, 4, 8, 16)),
+        "learned16",
+    )
     wavelet: tuple[str, ...] = ("haar", "db2", "sym4", "bior2.2")
     depth: tuple[int, ...] = (1, 2, 3)
     bands: tuple[str, ...] = ("coarse4", "details", "all")
     statistic: tuple[str, ...] = ("mean", "energy")
     each: tuple[bool, ...] = (False, True)
+    placement: tuple[str, ...] = ("published",)
 
     def __post_init__(self) -> None:
         for name, values in self.axes().items():
             if not values or len(set(values)) != len(values):
                 raise SpaceError(f"axis {name}: {values!r} is empty or repeats a value.")
-        self.designs()  # an axis value no design can take is refused here, not in the middle of a search
+        # a value no design can take is refused here, not in the middle of a search; a default may lie idle when other
+        # axes are narrowed
+        default = {f.name: f.default for f in fields(self)}
+        self._refuse({(axis, value) for axis, value in self._idle if value not in default[axis]})  # type: ignore[operator]
 
     def axes(self) -> dict[str, tuple[Choice, ...]]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def _refuse(self, pairs: set[tuple[str, Choice]]) -> None:
+        for axis, value in self._idle:
+            if (axis, value) in pairs:
+                raise SpaceError(f"axis {axis}: no design can take {value!r}. {self._idle[axis, value]}")
 
     # -- the tree of choices: one walk serves enumeration, sampling and suggestion ---------------------------------
 
@@ -61,9 +85,12 @@ class Space:
         squeeze = choose("squeeze", self.squeeze)
         if squeeze == "none":
             return NONE
-        chosen: dict[str, Any] = {"excitation": choose("excitation", self.excitation)}
-        if chosen["excitation"] == "mlp":
+        excitation = choose("excitation", self.excitation)
+        chosen = _words(squeeze, excitation)
+        if chosen["excitation"] == "mlp" and "reduction" not in chosen:
             chosen["reduction"] = choose("reduction", self.reduction)
+        elif chosen["excitation"] == "conv1d" and "kernel" not in chosen:
+            chosen["kernel"] = _kernel(choose("kernel", self.kernel))
         if squeeze == "dct":
             chosen["selection"] = choose("frequencies", self.frequencies)
         elif squeeze == "wavelet":
@@ -71,10 +98,11 @@ class Space:
             chosen["depth"] = choose("depth", self.depth)
             chosen["selection"] = choose("bands", self.bands)
             chosen["statistic"] = choose("statistic", self.statistic)
-        several = squeeze in ("dct", "wavelet") and chosen["excitation"] != "pfca"  # pfca takes one number a channel
-        if several:
+        one_number = EXCITATIONS[chosen["excitation"]].one_number or "groups" in chosen
+        if squeeze in ("dct", "wavelet", "recursive") and not one_number:
             chosen["each"] = choose("each", self.each)
-        return AttentionDesign(squeeze, **chosen)
+        place = choose("placement", self.placement)
+        return AttentionDesign(placement=None if place == "published" else place, **chosen)
 
     def suggest(self, trial: Trial) -> AttentionDesign:
         """The design an Optuna trial (ask, define-by-run) chooses; `DesignError` if its choices exclude each other."""
@@ -126,21 +154,29 @@ class Space:
     def _distinct(self) -> tuple[AttentionDesign, ...]:
         return self.distinct()
 
-    @cached_property
+    @property
     def _choices(self) -> dict[AttentionDesign, dict[str, Choice]]:
+        return self._walked[0]
+
+    @property
+    def _idle(self) -> dict[tuple[str, Choice], DesignError]:
+        """Axis values that every design refused, with the reason."""
+        return self._walked[1]
+
+    @cached_property
+    def _walked(self) -> tuple[dict[AttentionDesign, dict[str, Choice]], dict[tuple[str, Choice], DesignError]]:
         found: dict[AttentionDesign, dict[str, Choice]] = {}
         refused: dict[tuple[str, Choice], DesignError] = {}
+        met: set[tuple[str, Choice]] = set()
         for choices, design in self._paths():
             if isinstance(design, AttentionDesign):
-                found[design] = choices
-            else:  # coarse7 exists from depth 2 on: a pair that can't be met is left out, a value never met is an error
+                found.setdefault(design, choices)
+                met.update(choices.items())
+            else:  # coarse7 exists from depth 2 on: a pair that can't be met is left out
                 refused.update(dict.fromkeys(choices.items(), design))
-        met = {pair for choices in found.values() for pair in choices.items()}
-        for (axis, _), error in refused.items():
-            unmet = [value for value in self.axes()[axis] if (axis, value) in refused.keys() - met]
-            if unmet:
-                raise SpaceError(f"axis {axis}: no design can take {unmet[0]!r}. {error}")
-        return found
+        if not found:
+            raise SpaceError(f"no design is possible: {next(iter(refused.values()))}")
+        return found, {pair: error for pair, error in refused.items() if pair not in met}
 
     def _paths(self) -> Iterator[tuple[dict[str, Choice], AttentionDesign | DesignError]]:
         """Every sequence of choices `decide` can ask for: an odometer that replays it until the last choice turns."""
@@ -177,7 +213,9 @@ class Space:
                 raise SpaceError(f"axis {name!r} does not exist; axes: {', '.join(known)}.")
             given = values if isinstance(values, (list, tuple)) else [values]
             changes[name] = tuple(_typed(name, value, type(known[name][0])) for value in given)
-        return replace(self, **changes)
+        narrowed = replace(self, **changes)
+        narrowed._refuse({(name, value) for name, values in changes.items() for value in values})
+        return narrowed
 
     def narrow_text(self, assignments: list[str]) -> Space:
         """Narrowed from the command line: `["squeeze=avg,dct", "depth=1,2"]`."""
@@ -200,6 +238,26 @@ class Space:
             raise SpaceError(
                 f"space file {str(path)!r} can't be read: {error}. Write lines like depth = [1, 2]."
             ) from None
+
+
+def _words(squeeze: str, excitation: str) -> dict[str, Any]:
+    """Dataclass fields of two words of the text form; the operators dct and wavelet leave the rest to their axes."""
+    left = {"squeeze": squeeze} if squeeze in ("dct", "wavelet") else squeeze_fields(squeeze)
+    right = excitation_fields(excitation)
+    if left is None:
+        raise DesignError(f"squeeze: {squeeze!r} is not possible; write it as in a design's text, as avg+std.")
+    if right is None or right["excitation"] not in EXCITATIONS:
+        known = f"one of {', '.join(EXCITATIONS)} and its options, as mlp-bias"
+        raise DesignError(f"excitation: {excitation!r} is not possible; allowed: {known}.")
+    return left | right
+
+
+def _kernel(choice: str) -> int | None:
+    if choice == "adaptive":
+        return None
+    if not re.fullmatch(r"k[1-9][0-9]{0,2}", choice):
+        raise DesignError(f"kernel: {choice!r} is not possible; allowed: adaptive, or k and an odd number, as k3.")
+    return int(choice[1:])
 
 
 def _typed(axis: str, value: Any, kind: type) -> Choice:

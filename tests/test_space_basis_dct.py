@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from test_space_oracles import area_resampling
 
 from search_space import AttentionDesign, build
-from search_space.bases import basis, dct_vector, frequencies, group_of_channel, rank
+from search_space.bases import basis, dct_vector, entry_of_channel, frequencies, rank
 
 # copied from attention.md 1.4, which read them in cfzd/FcaNet
 TABLES = {
@@ -125,7 +125,7 @@ def test_small_maps_hear_as_many_independent_frequencies_as_they_can() -> None:
 
 @pytest.mark.parametrize(("channels", "entries"), [(64, 16), (16, 16), (64, 10), (7, 4), (12, 7), (3, 1)])
 def test_channel_c_takes_entry_floor_of_ck_over_c(channels: int, entries: int) -> None:
-    groups = group_of_channel(channels, entries)
+    groups = entry_of_channel(design("low4"), channels, entries)
     assert list(groups) == [floor(Fraction(c * entries, channels)) for c in range(channels)]
     assert set(groups) == set(range(entries))
 
@@ -133,4 +133,20 @@ def test_channel_c_takes_entry_floor_of_ck_over_c(channels: int, entries: int) -
 def test_groups_are_fcanets_contiguous_ones_when_the_entries_divide_the_channels() -> None:
     """Oracle: FcaNet's loop, written out: group g owns channels g C / K up to (g + 1) C / K."""
     expected = [g for g in range(16) for _ in range(64 // 16)]
-    assert list(group_of_channel(64, 16)) == expected
+    assert list(entry_of_channel(design("low16"), 64, 16)) == expected
+
+
+def test_a_list_of_frequencies_is_its_rows_in_its_order() -> None:
+    rows = basis(design("at60.00.35.60"), 14, 9)
+    for row, (u, v) in zip(rows, [(6, 0), (0, 0), (3, 5), (6, 0)], strict=True):
+        delta = np.zeros((14, 9))
+        delta[u * 2, v] = 1
+        np.testing.assert_allclose(row, scipy.fft.idctn(delta, norm="ortho") / sqrt(14 * 9), rtol=0, atol=1e-13)
+
+
+def test_a_learned_selection_chooses_among_all_forty_nine_frequencies_in_reading_order() -> None:
+    rows = basis(design("learned16"), 7, 7)
+    assert len(rows) == 49
+    gram = rows.reshape(49, 49) @ rows.reshape(49, 49).T * 49
+    np.testing.assert_allclose(gram, np.eye(49), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(rows[7 * 2 + 5], basis(design("at25"), 7, 7)[0], rtol=0, atol=1e-15)

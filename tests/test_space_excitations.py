@@ -8,13 +8,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from test_space_oracles import one_thread  # noqa: F401
 
 from search_space import AttentionDesign, Site, build
-from search_space.excitation import kernel_size
 from search_space.sites import added_macs, added_params
-
-pytestmark = pytest.mark.usefixtures("one_thread")
+from search_space.widths import channel_groups, kernel_size
 
 RESNET20 = [Site(c, s, s) for c, s in ((16, 32), (32, 16), (64, 8)) for _ in range(3)]
 RESNET34 = [Site(c, s, s) for c, s, n in ((64, 56, 3), (128, 28, 4), (256, 14, 6), (512, 7, 3)) for _ in range(n)]
@@ -97,6 +94,24 @@ def test_the_parameter_free_gate_is_the_inverse_energy_over_channels() -> None:
     np.testing.assert_allclose(excite(layer, z[..., None]), sigmoid(energy), rtol=1e-12)
 
 
+def test_the_gaussian_gate_is_the_golden_one_and_is_not_squashed_again() -> None:
+    """attention.md 4.4: [1, 2, 3, 4], c = 2, eps 1e-5, biased variance; the zoo's bug would give .16530127."""
+    layer, weights = built("avg/gaussian", 4)
+    found = excite(layer, np.array([1.0, 2.0, 3.0, 4.0]).reshape(1, 4, 1))
+    np.testing.assert_allclose(found[0], [0.79851766, 0.97531011, 0.97531011, 0.79851766], atol=1e-6)
+    assert weights == []
+
+
+@pytest.mark.parametrize(
+    ("channels", "groups"), [(2, 1), (4, 1), (8, 2), (16, 4), (30, 6), (32, 8), (64, 16), (256, 64), (512, 64), (7, 1)]
+)
+def test_lcts_groups_are_sixty_four_or_as_many_as_keep_four_channels(channels: int, groups: int) -> None:
+    """Oracle: of the divisors of C, the largest that is at most 64 and leaves 4 channels in a group."""
+    assert channel_groups(AttentionDesign.parse("avg/affine-g64"), channels) == groups
+    assert channels % groups == 0
+    assert channel_groups(AttentionDesign.parse("avg/affine-g1"), channels) == 1
+
+
 KERNELS = {16: 3, 24: 3, 32: 3, 64: 3, 96: 3, 128: 5, 160: 5, 256: 5, 320: 5, 512: 5, 960: 5, 1024: 5, 2048: 7}
 
 
@@ -139,6 +154,23 @@ def test_se_has_the_published_number_of_weights(channels: int, params: int) -> N
         ("avg/mlp-r4", RESNET20, 286_388 - 278_324),
         ("avg/conv1d", RESNET20, 278_351 - 278_324),
         ("avg/affine", RESNET20, 278_996 - 278_324),  # LCT: a weight and a bias a channel
+        ("avg/affine-g64", RESNET20, 278_996 - 278_324),
+        ("avg/affine-g64", RESNET50, 25_587_240 - 25_557_032),  # 4.2 row 36
+        ("avg/mlp-r16-bias", RESNET50, 28_088_024 - 25_557_032),  # 4.1 row 8: SE with biases
+        ("avg/mlp-r16-bias", RESNET34, 21_958_868 - 21_797_672),  # 4.1 row 7
+        ("avg/mlp-r16-bias", RESNET20, 280_697 - 278_324),  # 4.1 row 16
+        ("context/mlp-r16-ln-bias-add", RESNET50, 28_105_032 - 25_557_032),  # 4.2 row 33: GC
+        ("avg+std/cfc", RESNET50, 25_617_448 - 25_557_032),  # 4.1 row 24: SRM
+        ("avg+std/cfc", RESNET20, 279_668 - 278_324),  # 4.2 row 52
+        ("avg+max/mlp-r16-shared-bias", RESNET50, 28_088_024 - 25_557_032),  # CBAM's channel part has SE's weights
+        ("recursive/mlp-r16", RESNET34, 21_954_856 - 21_797_672),  # 1.5: WaveNet-C 21.95M
+        ("ortho-s0/mlp-r16", RESNET50, 28_071_976 - 25_557_032),  # 4.2 row 28
+        ("avg+std/conv1d-k3-bias", RESNET20, 9 * 7),  # 2: 2 k + 1 a block
+        ("avg+skew/conv1d-k7-bias", RESNET20, 9 * 15),
+        ("l2/gated", RESNET20, 3 * 3 * (16 + 32 + 64)),  # 1.25: 3 C
+        ("avg/fc-bias-hard", RESNET20, 3 * (16**2 + 32**2 + 64**2 + 16 + 32 + 64)),  # 2: C^2 + C
+        ("dct-learned16/mlp-r16", RESNET20, 2_016 + 9 * 16 * 49),
+        ("avg/gaussian", RESNET20, 0),
         ("avg/pfca", RESNET20, 0),
         ("none", RESNET20, 0),
     ],

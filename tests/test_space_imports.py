@@ -27,6 +27,8 @@ design = find_design("fca-ts")
 assert AttentionDesign.parse(str(design)).key == design.key
 check(design, [Site(16, 32, 32)])
 Space().count()
+for text in ("ema-g32", "avg/mlp-r16 | max/fc", "avg+std/cfc", "dct-at00.01/fc@mid", "ba-r16"):
+    assert find_design(text).key
 try:
     AttentionDesign.parse("haar-d3-al/mlp-r16")
 except DesignError as error:

@@ -1,4 +1,4 @@
-"""Squeeze operators against NumPy and PyWavelets."""
+"""Squeeze operators against NumPy, SciPy and PyWavelets."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from test_space_oracles import one_thread, resampled, wavelet_bands  # noqa: F401
+from scipy import ndimage, special, stats  # type: ignore[import-untyped]
+from test_space_oracles import resampled, wavelet_bands
 
 from search_space import AttentionDesign, build
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 WAVELETS = ("haar", "db2", "sym4", "bior2.2")
 SIZES = ((8, 8), (16, 8), (32, 32), (7, 7), (5, 9), (1, 3))
@@ -19,8 +18,9 @@ Array = NDArray[np.float64]
 
 def squeezed(squeeze: str, x: Array, dtype: torch.dtype = torch.float64) -> Array:
     """[B, C, K] of the built module."""
+    torch.manual_seed(0)  # context has weights
     layer = build(AttentionDesign.parse(f"{squeeze}/affine"), x.shape[1])
-    values: Array = layer.squeeze(torch.from_numpy(x).to(dtype)).double().numpy()  # type: ignore[operator]
+    values: Array = layer.squeeze(torch.from_numpy(x).to(dtype)).detach().double().numpy()  # type: ignore[operator]
     return values
 
 
@@ -35,14 +35,68 @@ def test_statistics_are_numpys(size: tuple[int, int]) -> None:
     np.testing.assert_allclose(squeezed("avg", x)[..., 0], x.mean(axes), rtol=0, atol=1e-12)
     np.testing.assert_array_equal(squeezed("max", x)[..., 0], x.max(axes))
     np.testing.assert_allclose(squeezed("energy", x)[..., 0], (x**2).mean(axes), rtol=1e-12)
-    # biased; the root is taken of the variance plus 1e-5, which is the module's documented guard
-    np.testing.assert_allclose(squeezed("std", x)[..., 0], np.sqrt(x.std(axes, ddof=0) ** 2 + 1e-5), rtol=1e-12)
+    # biased; below 1e-12 a variance counts as 1e-12, the module's documented guard
+    np.testing.assert_allclose(squeezed("std", x)[..., 0], np.maximum(x.std(axes, ddof=0), 1e-6), rtol=1e-12)
+    norm = np.sqrt((np.sqrt((x**2).sum(axes)) ** 2 + 1e-5) / x[0, 0].size)  # GCT eq. 2 over sqrt(HW)
+    np.testing.assert_allclose(squeezed("l2", x)[..., 0], norm, rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_skewness_is_scipys_but_for_the_papers_constant(size: tuple[int, int]) -> None:
+    """MCA divides by s^3 + 1e-5 (attention.md 1.28); scipy by s^3, biased."""
+    x = maps(*size)
+    cubed = x.std((2, 3)) ** 3
+    expected = stats.skew(x.reshape(2, 20, -1), axis=2, bias=True) * cubed / (cubed + 1e-5)
+    np.testing.assert_allclose(squeezed("skew", x)[..., 0], expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size_of_values", [1.0, 300.0])
+def test_entropy_is_scipys_of_the_softmax(size: tuple[int, int], size_of_values: float) -> None:
+    """At 300 the softmax underflows: p log p written naively is 0 times -inf (attention.md 1.8)."""
+    x = maps(*size) * size_of_values
+    expected = stats.entropy(special.softmax(x.reshape(2, 20, -1), axis=2), axis=2)
+    np.testing.assert_allclose(squeezed("entropy", x)[..., 0], expected, rtol=1e-9, atol=1e-12)
+    spread = expected.max(1, keepdims=True) - expected.min(1, keepdims=True)
+    rescaled = (expected - expected.min(1, keepdims=True)) / np.maximum(spread, 1e-5)
+    np.testing.assert_allclose(squeezed("relentropy", x)[..., 0], rescaled, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_blurred_maximum_is_that_of_scipys_gaussian_filter(size: tuple[int, int]) -> None:
+    """5 x 5, sigma 1, the border repeated (attention.md 1.8; the border is our reading)."""
+    x = maps(*size)
+    blurred = ndimage.gaussian_filter(x, sigma=(0, 0, 1, 1), radius=(0, 0, 2, 2), mode="nearest")
+    np.testing.assert_allclose(squeezed("blurmax", x)[..., 0], blurred.max((2, 3)), rtol=1e-12)
+
+
+def test_several_statistics_are_their_numbers_side_by_side() -> None:
+    x = maps(5, 9)
+    names = ("avg", "blurmax", "relentropy", "skew")
+    found = squeezed("+".join(names), x)
+    assert found.shape == (2, 20, 4)
+    for k, name in enumerate(names):
+        np.testing.assert_array_equal(found[..., k], squeezed(name, x)[..., 0])
+
+
+def test_entropies_of_equal_channels_are_rescaled_to_zero_and_not_to_nan() -> None:
+    """CAT's min-max is 0 / 0 there (attention.md 1.8)."""
+    x = np.repeat(maps(4, 4, channels=1), 3, axis=1)
+    np.testing.assert_array_equal(squeezed("relentropy", x), 0)
+
+
+def test_the_entropy_of_one_to_four_is_the_golden_one() -> None:
+    """attention.md 4.4: entropy of softmax([1, 2, 3, 4]) = .94753696 nats."""
+    x = np.array([[1.0, 2.0], [3.0, 4.0]]).reshape(1, 1, 2, 2)
+    np.testing.assert_allclose(squeezed("entropy", x).item(), 0.94753696, atol=1e-6)
 
 
 def test_the_standard_deviation_is_the_biased_golden_one() -> None:
     """attention.md 4.4: std([1, 2, 3, 4]) biased 1.11803399."""
     x = np.array([[1.0, 2.0], [3.0, 4.0]]).reshape(1, 1, 2, 2)
-    np.testing.assert_allclose(squeezed("std", x).item(), 1.11803399, atol=1e-5)
+    np.testing.assert_allclose(squeezed("std", x).item(), 1.11803399, atol=1e-6)
+    # the unbiased one of SRM's code, 1.29099445, is a factor sqrt(n / (n - 1)) that its weight takes up
+    np.testing.assert_allclose(squeezed("std", x).item() * (4 / 3) ** 0.5, 1.29099445, atol=1e-6)
 
 
 @pytest.mark.parametrize("wavelet", WAVELETS)
@@ -90,7 +144,22 @@ def test_a_channel_takes_the_entry_of_its_group(squeeze: str, channels: int) -> 
     np.testing.assert_allclose(grouped[..., 0], expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("squeeze", ["avg", "std", "energy", "dct-low4", "haar-d2-all", "db2-d2-all-energy"])
+@pytest.mark.parametrize(
+    "squeeze",
+    [
+        "avg",
+        "std",
+        "l2",
+        "energy",
+        "dct-low4",
+        "dct-learned4",
+        "recursive",
+        "ortho-s0",
+        "context",
+        "haar-d2-all",
+        "db2-d2-all-energy",
+    ],
+)
 def test_sums_are_accumulated_in_float32_when_the_map_is_half(squeeze: str) -> None:
     """Oracle: float64 of the same rounded map; 56 x 56 sums above 2,048 would be lost in float16 (attention.md 5.7)."""
     x = np.abs(maps(56, 56, channels=8)) + 4
@@ -101,7 +170,7 @@ def test_sums_are_accumulated_in_float32_when_the_map_is_half(squeeze: str) -> N
         np.testing.assert_allclose(found, exact, rtol=relative, atol=relative * 0.05)
 
 
-@pytest.mark.parametrize("squeeze", ["std", "energy", "avg"])
+@pytest.mark.parametrize("squeeze", ["avg", "max", "blurmax", "std", "skew", "l2", "energy", "entropy", "relentropy"])
 def test_constant_and_one_pixel_maps_are_finite_with_finite_gradient(squeeze: str) -> None:
     layer = build(AttentionDesign.parse(f"{squeeze}/affine"), 2)
     for size in ((1, 1), (4, 4)):
@@ -110,7 +179,9 @@ def test_constant_and_one_pixel_maps_are_finite_with_finite_gradient(squeeze: st
         assert x.grad is not None and torch.isfinite(x.grad).all()
 
 
-@pytest.mark.parametrize("text", ["dct-top16", "haar-d2-all", "haar-d2-details-each"])
+@pytest.mark.parametrize(
+    "text", ["dct-top16", "haar-d2-all", "haar-d2-details-each", "recursive", "ortho-s1", "dct-learned3", "l2"]
+)
 def test_the_published_scale_is_the_root_of_the_area_and_touches_no_energy(text: str) -> None:
     x = torch.from_numpy(maps(7, 9))
     for squeeze, factor in ((text, (7 * 9) ** 0.5), ("haar-d2-all-energy", 1.0), ("avg", 1.0), ("std", 1.0)):

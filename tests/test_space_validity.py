@@ -15,9 +15,9 @@ WAVELET: dict[str, Any] = {"squeeze": "wavelet", "wavelet": "haar", "depth": 2, 
 @pytest.mark.parametrize(
     ("fields", "axis", "allowed"),
     [
-        ({"squeeze": "median", "excitation": "affine"}, "squeeze", "avg, max, std, energy"),
+        ({"squeeze": "median", "excitation": "affine"}, "squeeze", "avg, max, blurmax, std"),
         ({"squeeze": None, "excitation": "affine"}, "squeeze", "none"),
-        ({"squeeze": "avg"}, "excitation", "mlp, conv1d, affine, pfca"),
+        ({"squeeze": "avg"}, "excitation", "mlp, conv1d, affine, fc, cfc, pfca"),
         ({"squeeze": "avg", "excitation": "linear"}, "excitation", "mlp"),
         ({"squeeze": "avg", "excitation": "mlp"}, "reduction", ">= 1"),
         ({"squeeze": "avg", "excitation": "mlp", "reduction": 0}, "reduction", ">= 1"),
@@ -53,6 +53,45 @@ WAVELET: dict[str, Any] = {"squeeze": "wavelet", "wavelet": "haar", "depth": 2, 
         ({"squeeze": "none", "excitation": "affine"}, "excitation", "nothing"),
         ({"squeeze": "none", "reduction": 4}, "excitation", "nothing"),
         ({"squeeze": "none", "selection": "low2"}, "selection", "dct or wavelet"),
+        ({"squeeze": "none", "placement": "mid"}, "placement", "nothing"),
+        ({"squeeze": "avg+avg", "excitation": "fc"}, "squeeze", "statistics joined by +"),
+        ({"squeeze": "avg+", "excitation": "fc"}, "squeeze", "statistics joined by +"),
+        ({"squeeze": "avg+context", "excitation": "fc"}, "squeeze", "statistics joined by +"),
+        ({"squeeze": "avg+std", "excitation": "pfca"}, "excitation", "one number"),
+        ({"squeeze": "avg+std", "excitation": "affine", "groups": 4}, "excitation", "one number"),
+        ({"squeeze": "recursive", "each": True, "excitation": "gaussian"}, "excitation", "one number"),
+        ({"squeeze": "context", "each": True, "excitation": "fc"}, "selection", "recursive"),
+        ({"squeeze": "ortho", "seed": 0, "each": True, "excitation": "fc"}, "selection", "recursive"),
+        ({"squeeze": "ortho", "excitation": "fc"}, "seed", "ortho-s0"),
+        ({"squeeze": "ortho", "seed": -1, "excitation": "fc"}, "seed", "0 to 999999"),
+        ({"squeeze": "ortho", "seed": 1_000_000, "excitation": "fc"}, "seed", "0 to 999999"),
+        ({"squeeze": "avg", "seed": 0, "excitation": "fc"}, "seed", "ortho"),
+        ({"squeeze": "dct", "selection": "at07", "excitation": "fc"}, "selection", "pairs of 0 to 6"),
+        ({"squeeze": "dct", "selection": "at" + ".".join(["00"] * 33), "excitation": "fc"}, "selection", "32"),
+        ({"squeeze": "dct", "selection": "at00.00", "each": True, "excitation": "fc"}, "selection", "once"),
+        ({"squeeze": "dct", "selection": "learned4", "each": True, "excitation": "fc"}, "selection", "without -each"),
+        ({"squeeze": "dct", "selection": "learned33", "excitation": "fc"}, "selection", "1 to 32"),
+        (WAVELET | {"selection": "learned4", "excitation": "fc"}, "selection", "coarseK"),
+        ({"squeeze": "avg", "excitation": "mlp", "reduction": 4, "sharing": "shared"}, "sharing", "several"),
+        ({"squeeze": "avg+max", "excitation": "fc", "sharing": "shared"}, "sharing", "mlp"),
+        ({"squeeze": "avg", "excitation": "fc", "norm": True}, "norm", "mlp"),
+        ({"squeeze": "avg", "excitation": "affine", "bias": True}, "bias", "mlp, conv1d, fc"),
+        ({"squeeze": "avg", "excitation": "fc", "fusion": "add"}, "fusion", "mlp"),
+        ({"squeeze": "avg", "excitation": "cfc", "groups": 4}, "groups", "affine, ema, sge"),
+        ({"squeeze": "avg", "excitation": "affine", "groups": 0}, "groups", ">= 1"),
+        ({"squeeze": "avg", "excitation": "pfca", "activation": "hard"}, "activation", "mlp"),
+        ({"squeeze": "avg", "excitation": "fc", "activation": "tanh"}, "activation", "sigmoid, hard"),
+        (
+            {"squeeze": "avg", "excitation": "mlp", "reduction": 4, "fusion": "add", "activation": "hard"},
+            *("activation", "none with -add"),
+        ),
+        ({"squeeze": "avg", "excitation": "fc", "placement": "shortcut"}, "placement", "after-norm, before-norm"),
+        ({"squeeze": "simam", "excitation": "fc"}, "excitation", "whole block"),
+        ({"squeeze": "simam", "groups": 2}, "groups", "affine, ema, sge"),
+        ({"squeeze": "ema"}, "groups", "ema-g16"),
+        ({"squeeze": "cbam", "groups": 16}, "groups", "affine, ema, sge"),
+        ({"squeeze": "triplet", "kernel": 6}, "kernel", "odd"),
+        ({"squeeze": "ba", "reduction": 16, "placement": "mid"}, "placement", "after-norm"),
     ],
 )
 def test_an_illegal_design_cannot_be_built(fields: dict[str, Any], axis: str, allowed: str) -> None:
@@ -74,6 +113,22 @@ def test_an_illegal_design_cannot_be_built(fields: dict[str, Any], axis: str, al
         {"squeeze": "dct", "selection": "low1６", "excitation": "affine"},
         {"squeeze": "dct", "selection": "low2", "each": "no", "excitation": "affine"},
         {"squeeze": "avg", "each": None, "excitation": "affine"},
+        {"squeeze": "avg", "seed": True, "excitation": "affine"},
+        {"squeeze": "avg", "seed": -1, "excitation": "affine"},
+        {"squeeze": "avg", "seed": "0", "excitation": "affine"},
+        {"squeeze": "none", "seed": -1},
+        {"squeeze": "ortho", "seed": True, "excitation": "affine"},
+        {"squeeze": "ortho", "seed": 0.0, "excitation": "affine"},
+        {"squeeze": "avg", "excitation": ["fc"]},
+        {"squeeze": "avg", "excitation": "fc", "bias": 1},
+        {"squeeze": "avg", "excitation": "fc", "bias": 0},
+        {"squeeze": "avg+max", "excitation": "mlp", "reduction": 4, "sharing": True},
+        {"squeeze": "avg+max", "excitation": "mlp", "reduction": 4, "sharing": False},
+        {"squeeze": "avg", "excitation": "affine", "groups": True},
+        {"squeeze": "avg", "excitation": "affine", "groups": 4.0},
+        {"squeeze": "ema", "groups": True},
+        {"squeeze": ["avg"], "excitation": "fc"},
+        {"squeeze": "avg", "excitation": "fc", "placement": True},
         WAVELET | {"depth": True, "selection": "all", "excitation": "affine"},
     ],
 )
@@ -95,6 +150,15 @@ def test_a_design_is_an_immutable_hashable_value() -> None:
     [  # counted by hand: 3 d + 1 bands at depth d
         ("none", 1, 1),
         ("std/affine", 1, 1),
+        ("avg+std/affine", 1, 2),
+        ("avg+blurmax+relentropy/fc", 1, 3),
+        ("context/fc", 1, 1),
+        ("recursive/fc", 4, 1),
+        ("recursive-each/fc", 4, 4),
+        ("ortho-s3/fc", 1, 1),
+        ("dct-learned16/fc", 16, 1),
+        ("dct-at00.01.60/fc", 3, 1),
+        ("dct-at00.01.60-each/fc", 3, 3),
         ("dct-low16/affine", 16, 1),
         ("dct-low16-each/affine", 16, 16),
         ("haar-d1-all/affine", 4, 1),
@@ -115,6 +179,15 @@ def test_entries_and_numbers_a_channel_are_counted(text: str, entries: int, numb
         ("haar-d3-all/affine", 9, ("selection", "all", "9")),
         ("avg/mlp-r16", 15, ("reduction", "r16", "1 to 15")),
         ("avg/pfca", 1, ("excitation", "pfca", "2 channels")),
+        ("avg/gaussian", 1, ("excitation", "gaussian", "2 channels")),
+        ("avg/affine-g64", 1, ("excitation", "affine", "2 channels")),
+        ("avg/mlp-r8-ln", 15, ("reduction", "r8-ln", "1 to 7")),
+        ("dct-learned16/fc", 15, ("selection", "learned16", "15")),
+        ("dct-at00.01.60/fc", 2, ("selection", "at00.01.60", "2")),
+        ("recursive/fc", 3, ("selection", "recursive", "3 channels")),
+        ("ema-g32", 31, ("groups", "ema-g32", "divides 31")),
+        ("sge-g64", 63, ("groups", "sge-g64", "divides 63")),
+        ("cbam-r16", 15, ("reduction", "cbam-r16", "r15")),
     ],
 )
 def test_a_design_that_does_not_fit_the_width_is_refused_when_built(
@@ -130,7 +203,20 @@ def test_a_design_that_does_not_fit_the_width_is_refused_when_built(
 
 
 def test_one_number_of_each_entry_needs_no_group_for_each_entry() -> None:
-    build(AttentionDesign.parse("dct-low16-each/affine"), 3)
+    for squeeze in ("dct-low16-each", "recursive-each", "haar-d2-all-energy-each"):
+        build(AttentionDesign.parse(f"{squeeze}/affine"), 3)
+
+
+def test_a_bridge_is_no_layer_of_its_own() -> None:
+    with pytest.raises(DesignError, match="whole residual block"):
+        build(AttentionDesign.parse("ba-r16"), 64)
+
+
+def test_the_published_place_has_one_spelling() -> None:
+    assert AttentionDesign("simam", placement="before-norm") == AttentionDesign("simam")
+    assert AttentionDesign("avg", excitation="gated", placement="before-conv").placement is None
+    assert AttentionDesign("avg", excitation="gated", placement="after-norm").place == "after-norm"
+    assert AttentionDesign("simam", placement="after-norm").place == "after-norm"
 
 
 @pytest.mark.parametrize("depth", range(1, 7))

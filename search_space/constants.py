@@ -1,0 +1,80 @@
+"""The fixed tensors of a squeeze: recomputed for whatever size arrives, kept, and in no state dict."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from search_space import bases
+from search_space.design import AttentionDesign
+
+
+def basis_rows(
+    design: AttentionDesign,
+    channels: int,
+    height: int,
+    width: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    layout: torch.memory_format,
+) -> Tensor:
+    """[K, H, W] if every channel takes every row (or learns which), else [1, C, H, W]: each channel's own row."""
+    return _constant_rows(design, channels, height, width, dtype, device, layout)[0]
+
+
+def entries_of_channels(design: AttentionDesign, channels: int, device: torch.device) -> Tensor:
+    """[C] which of the K entries each channel takes."""
+    return _constant_entries(design, channels, device)[0]
+
+
+@torch.compiler.assume_constant_result
+def analysis_matrices(
+    wavelet: str, depth: int, pixels: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, ...]:
+    """`bases.analysis` as tensors."""
+    make = _made_matrices if torch.compiler.is_compiling() else _kept_matrices
+    return make(wavelet, depth, pixels, dtype, device)
+
+
+# compile and export keep the results as constants; tuples, because Dynamo takes one bare tensor of a function only
+@torch.compiler.assume_constant_result
+def _constant_rows(*of: Any) -> tuple[Tensor]:
+    return ((_made_rows if torch.compiler.is_compiling() else _kept_rows)(*of),)
+
+
+@torch.compiler.assume_constant_result
+def _constant_entries(design: AttentionDesign, channels: int, device: torch.device) -> tuple[Tensor]:
+    return (torch.from_numpy(bases.entry_of_channel(design, channels, design.entries)).to(device),)
+
+
+def _made_rows(
+    design: AttentionDesign,
+    channels: int,
+    height: int,
+    width: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    layout: torch.memory_format,
+) -> Tensor:
+    with torch.inference_mode(False):  # kept for a training that may come after
+        rows = torch.from_numpy(bases.basis(design, height, width, channels if design.squeeze == "ortho" else 1))
+        if not (design.each or design.learned):
+            rows = rows[torch.from_numpy(bases.entry_of_channel(design, channels, len(rows)))].unsqueeze(0)
+            rows = rows.contiguous(memory_format=layout)
+        return rows.to(device=device, dtype=dtype)
+
+
+def _made_matrices(
+    wavelet: str, depth: int, pixels: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, ...]:
+    with torch.inference_mode(False):
+        matrices = bases.analysis(wavelet, depth, pixels)
+        return tuple(torch.from_numpy(matrix).to(device=device, dtype=dtype) for matrix in matrices)
+
+
+# an export runs on fake tensors, which no later call may be given: hence the way around the cache while compiling
+_kept_rows = lru_cache(maxsize=256)(_made_rows)
+_kept_matrices = lru_cache(maxsize=256)(_made_matrices)
