@@ -1,102 +1,85 @@
-"""Networks that carry a design after the last norm of every residual block: CIFAR ResNets and timm's ResNets."""
+"""Networks that carry a design in every residual block: ours for small images, timm's families, the user's own."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from functools import lru_cache, partial
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from search_space import NONE, AttentionDesign, Site, UserError
-from search_space.module import build
+from search_space import NONE, AttentionDesign, Site
+from search_space.layered import Layered
 from search_space.sites import check
+from trainers.cifar_resnet import CIFAR, CifarResNet
+from trainers.factories import build_factory, cause, is_factory, slots, source_digest
+from trainers.families import BackboneError, Place, carry, places
 from trainers.timm_import import prepare
 
 prepare()
 import timm  # noqa: E402
-from timm.models.resnet import BasicBlock, Bottleneck  # noqa: E402
+from timm.models import is_model_in_modules  # noqa: E402
 
-AttentionLayer = Callable[..., nn.Module] | None
-
-
-class BackboneError(UserError):
-    """A network that does not exist or takes no attention layer."""
-
-
-class CifarResNet(nn.Module):
-    """ResNet for small images: 3x3 stem, no max pooling, timm's blocks, 1x1-convolution shortcuts (option B)."""
-
-    def __init__(
-        self,
-        block: type[BasicBlock | Bottleneck],
-        depths: list[int],
-        widths: list[int],
-        num_classes: int,
-        attn_layer: AttentionLayer,
-    ) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, widths[0], 3, padding=1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)
-        )
-        blocks: list[nn.Module] = []
-        channels = widths[0]
-        for stage, (depth, width) in enumerate(zip(depths, widths, strict=True)):
-            for index in range(depth):
-                stride = 2 if stage > 0 and index == 0 else 1
-                out = width * block.expansion
-                shortcut = None if stride == 1 and channels == out else _projection(channels, out, stride)
-                layer: Any = attn_layer  # timm's hint says a class; it calls whatever it is given
-                blocks.append(block(channels, width, stride, shortcut, attn_layer=layer))
-                channels = out
-        self.blocks = nn.Sequential(*blocks)
-        self.head = nn.Linear(channels, num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.blocks(self.stem(x)).mean((2, 3)))
-        return logits
+__all__ = [
+    "BackboneError",
+    "CifarResNet",
+    "Start",
+    "backbone",
+    "initialised",
+    "sites",
+    "source_digest",
+]
 
 
-def _projection(channels: int, out: int, stride: int) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+T = TypeVar("T")
 
 
-# 6n + 2 layers with 16, 32, 64 channels (He et al. 2016, section 4.2); the ImageNet shapes with a 3x3 stem
-_CIFAR: dict[str, tuple[type[BasicBlock | Bottleneck], list[int], list[int]]] = {
-    **{f"resnet{6 * n + 2}": (BasicBlock, [n] * 3, [16, 32, 64]) for n in (1, 3, 9, 18)},
-    "resnet18-cifar": (BasicBlock, [2, 2, 2, 2], [64, 128, 256, 512]),
-    "resnet34-cifar": (BasicBlock, [3, 4, 6, 3], [64, 128, 256, 512]),
-    "resnet50-cifar": (Bottleneck, [3, 4, 6, 3], [64, 128, 256, 512]),
+class _Family(NamedTuple):
+    module: str  # of timm.models
+    prefix: str
+    examples: str
+
+
+_FAMILIES = {
+    "ResNet, ResNeXt, wide ResNet": _Family("resnet", "", "resnet50, resnext50_32x4d, wide_resnet50_2"),
+    "Res2Net": _Family("res2net", "", "res2net50_26w_4s"),
+    "MobileNetV2": _Family("efficientnet", "mobilenetv2", "mobilenetv2_100"),
+    "RegNet": _Family("regnet", "", "regnetx_032"),
+    "GhostNet": _Family("ghostnet", "", "ghostnet_100"),
+    "ConvNeXt": _Family("convnext", "", "convnext_tiny"),
 }
 
 
 def backbone(
     name: str,
-    design: AttentionDesign = NONE,
+    design: AttentionDesign | Layered = NONE,
     *,
     num_classes: int,
     image_size: int | None = None,
     scale: str = "unit",
     gate_start: str = "paper",
 ) -> nn.Module:
-    """A fresh network, [B, 3, S, S] -> [B, num_classes], with `design` in every residual block.
+    """A fresh network, [B, 3, S, S] -> [B, num_classes], with `design` in every residual block at `design.place`.
 
-    Names: `resnet8 resnet20 resnet56 resnet110` (CIFAR), `resnet18-cifar resnet34-cifar resnet50-cifar` (3x3 stem),
-    and every timm model whose blocks take an attention layer (`resnet18`, `resnet50`, `resnext50_32x4d`...).
-    `scale` and `gate_start` are those of `build`. With `image_size` the design is checked against every stage first.
+    Names: `resnet8 resnet20 resnet32 resnet56 resnet110` (CIFAR), `resnet18-cifar resnet34-cifar resnet50-cifar` (3x3
+    stem); timm's ResNets, ResNeXts, wide ResNets, Res2Nets, MobileNetV2s, RegNets, GhostNets and ConvNeXts, whose own
+    attention stays; and `package.module:factory`, a function of yours (see `trainers.factories`).
+    The network's weights are drawn first, so a seed gives every design the same ones. `scale` and `gate_start` are
+    those of `build`. With `image_size` the design is checked against every site first.
     Raises `BackboneError`, `DesignError`.
     """
     if num_classes < 1:
         raise BackboneError(f"num_classes: {num_classes} given; allowed: 1 or more.")
     if image_size is not None:
-        check(design, sites(name, image_size))
-    layer = None if design == NONE else partial(build, design, scale=scale, gate_start=gate_start)
-    return _make(name, num_classes, layer)
+        check(design, sites(name, image_size, design))
+    net = _plain(name, num_classes)
+    if design != NONE:
+        carry(
+            net, design, _places(name, net, design.place, bridged=_bridged(design)), scale=scale, gate_start=gate_start
+        )
+    return net
 
 
 class Start(Protocol):
@@ -109,7 +92,7 @@ class Start(Protocol):
 
 
 def initialised(
-    name: str, design: AttentionDesign, start: Start, *, seed: int, num_classes: int, image_size: int
+    name: str, design: AttentionDesign | Layered, start: Start, *, seed: int, num_classes: int, image_size: int
 ) -> nn.Module:
     """The backbone as a recipe starts it, on the CPU, so that a seed means one network on every device."""
     with torch.random.fork_rng(devices=[]):
@@ -124,48 +107,124 @@ def initialised(
         )
 
 
-def _make(name: str, num_classes: int, attn_layer: AttentionLayer) -> nn.Module:
-    if name in _CIFAR:
-        return CifarResNet(*_CIFAR[name], num_classes, attn_layer)
-    if not timm.is_model(name):
-        near = difflib.get_close_matches(name, [*_CIFAR, *timm.list_models("*res*")], n=3)
+def sites(name: str, image_size: int, design: AttentionDesign | Layered = NONE) -> tuple[Site, ...]:
+    """The shape of the map at every place where the backbone applies the design, in forward order; for `ba` also the
+    channels of the block's earlier convolutions, which its gate hears.
+
+    No number is computed, unless a user's factory can't build on torch's meta device. Raises `BackboneError`.
+    """
+    return _sites(name, image_size, design.place, _bridged(design))
+
+
+def _bridged(design: AttentionDesign | Layered) -> bool:
+    return isinstance(design, AttentionDesign) and design.squeeze == "ba"
+
+
+def _plain(name: str, num_classes: int) -> nn.Module:
+    if is_factory(name):
+        return build_factory(name, num_classes)
+    if name in CIFAR:
+        return CifarResNet(*CIFAR[name], num_classes)
+    if any(
+        name.startswith(family.prefix) and is_model_in_modules(name, family.module) for family in _FAMILIES.values()
+    ):
+        net: nn.Module = timm.create_model(name, num_classes=num_classes)
+        return net
+    raise BackboneError(_unknown(name))
+
+
+def _places(name: str, net: nn.Module, placement: str, *, bridged: bool) -> list[Place]:
+    own = slots(net)
+    if own and bridged:
         raise BackboneError(
-            f"backbone {name!r} does not exist; allowed: {', '.join(_CIFAR)}, and timm's ResNets."
-            + (f" Nearest: {', '.join(near)}." if near else "")
+            f"backbone {name!r} says itself where attention goes (attn_layer), but ba hears every convolution of a "
+            "block; allowed: a factory of timm's blocks without attn_layer, a named network, or another design."
         )
-    try:
-        return timm.create_model(name, num_classes=num_classes, block_args={"attn_layer": attn_layer})
-    except (TypeError, AssertionError) as error:
-        raise _takes_no_attention(name) from error
+    found = own or places(net, placement)
+    if not found:
+        raise BackboneError(_no_place(name))
+    return found
 
 
-def _takes_no_attention(name: str) -> BackboneError:
-    return BackboneError(
-        f"backbone {name!r}: its blocks take no attention layer; allowed: {', '.join(_CIFAR)}, "
-        "and timm's ResNets (resnet18, resnet50, resnext50_32x4d...)."
-    )
+def _unknown(name: str) -> str:
+    known = [*CIFAR]
+    for family in _FAMILIES.values():
+        known += timm.list_models(f"{family.prefix}*", module=family.module)
+    near = difflib.get_close_matches(name, known, n=3)
+    what = "has no known place for attention" if timm.is_model(name) else "does not exist"
+    return f"backbone {name!r} {what}; allowed: {_allowed()}." + (f" Nearest: {', '.join(near)}." if near else "")
+
+
+def _allowed() -> str:
+    families = "; ".join(f"{family} ({entry.examples})" for family, entry in _FAMILIES.items())
+    return f"{', '.join(CIFAR)}; of timm: {families}; or a function of yours, package.module:factory"
+
+
+def _no_place(name: str) -> str:
+    if is_factory(name):
+        return (
+            f"backbone {name!r}: no place for attention. Either let the factory take attn_layer (channels -> module) "
+            "and put what it returns where attention belongs, or build the network of timm's residual blocks "
+            "(BasicBlock, Bottleneck, Bottle2neck, InvertedResidual, GhostBottleneck, ConvNeXtBlock)."
+        )
+    return f"backbone {name!r}: its blocks have no known place for attention; allowed: {_allowed()}."
 
 
 class _Recorder(nn.Identity):
-    def __init__(self, channels: int, log: list[Site], **_: Any) -> None:
+    def __init__(self, index: int, log: list[tuple[int, Site]], sources: tuple[int, ...]) -> None:
         super().__init__()
-        self.log = log
+        self.index, self.log, self.sources = index, log, sources
 
     def forward(self, x: Tensor) -> Tensor:
-        self.log.append(Site(*(int(n) for n in x.shape[1:])))
+        _, channels, height, width = (int(n) for n in x.shape)
+        self.log.append((self.index, Site(channels, height, width, self.sources)))
         return x
 
 
-@lru_cache(maxsize=64)
-def sites(name: str, image_size: int) -> tuple[Site, ...]:
-    """The shape of the map at every place where the backbone applies a design, in order. No number is computed."""
-    log: list[Site] = []
-    with torch.device("meta"):
-        net = _make(name, 2, partial(_Recorder, log=log)).eval()
-        try:
-            net(torch.empty(1, 3, image_size, image_size))
-        except (RuntimeError, ValueError) as error:
-            raise BackboneError(f"backbone {name!r} can't take images of {image_size} pixels: {error}") from error
-    if not log:
-        raise _takes_no_attention(name)
-    return tuple(log)
+@lru_cache(maxsize=256)
+def _sites(name: str, image_size: int, placement: str, bridged: bool) -> tuple[Site, ...]:
+    def ask() -> tuple[Site, ...]:
+        log: list[tuple[int, Site]] = []
+        net = _plain(name, 2)
+        found = _places(name, net, placement, bridged=bridged)
+        for index, place in enumerate(found):
+            heard = tuple(source.channels for source in place.sources) if bridged else ()
+            place.put(_Recorder(index, log, heard))
+        _check_output(name, _run(name, net.eval(), image_size))
+        order = [index for index, _ in log]
+        if order != list(range(len(found))):
+            raise BackboneError(
+                f"backbone {name!r}: its places for attention run in the order {order}; "
+                f"allowed: each of the {len(found)} once, in the order in which they are built."
+            )
+        return tuple(site for _, site in log)
+
+    return _without_numbers(name, ask)
+
+
+def _without_numbers(name: str, ask: Callable[[], T]) -> T:
+    """The answer found on the meta device; a factory that can't build or run there is asked on the CPU."""
+    try:
+        with torch.device("meta"), torch.no_grad():
+            return ask()
+    except Exception:
+        if not is_factory(name):
+            raise
+    with torch.device("cpu"), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        return ask()
+
+
+def _run(name: str, net: nn.Module, image_size: int) -> object:
+    expected = Exception if is_factory(name) else (RuntimeError, ValueError)
+    try:
+        return net(torch.empty(1, 3, image_size, image_size))
+    except expected as error:
+        raise BackboneError(f"backbone {name!r} can't take images of {image_size} pixels: {cause(error)}") from error
+
+
+def _check_output(name: str, logits: object) -> None:
+    shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    if shape != (1, 2):
+        raise BackboneError(
+            f"backbone {name!r}: one image and num_classes=2 give {shape}; allowed: logits, a tensor of shape (1, 2)."
+        )
