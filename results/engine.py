@@ -13,17 +13,14 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from results.table import EVALUATIONS, META, METADATA, SCHEMA_VERSION
-from search_space.errors import UserError
+from results.schema import WRITE, StorageError, create_tables, find_version, upgrade
+from results.table import SCHEMA_VERSION
 
 BUSY_MILLISECONDS = 30_000
-WRITE = "attnas_write"
-"""Execution option of a connection that will write: SQLite then takes the write lock when its transaction begins."""
 
 _ALLOWED = "allowed: sqlite:///FILE, or postgresql://USER:PASSWORD@HOST/DATABASE"
 _DRIVERS = {
@@ -33,15 +30,12 @@ _DRIVERS = {
     "postgresql+psycopg2": "postgresql+psycopg2",
 }
 _PACKAGES = {"postgresql+psycopg": "psycopg[binary]", "postgresql+psycopg2": "psycopg2-binary"}
-_CREATION_LOCK = 0x61747472  # any number, the same in every process
-
-
-class StorageError(UserError):
-    """A storage that cannot be opened: what was given, what is allowed, what to do next."""
 
 
 def open_engine(url: str, *, read_only: bool) -> Engine:
     """Connect to the storage at `url`; a new one is given its tables unless `read_only`.
+
+    A storage of an older version is brought up to date first, when `read_only` too.
 
     Raises:
         StorageError: the URL, its file or server, or the storage found there cannot be used.
@@ -52,24 +46,20 @@ def open_engine(url: str, *, read_only: bool) -> Engine:
     if is_new and read_only:
         raise StorageError(_missing(shown, "does not exist"))
     with _explained(shown):
+        version = None
         if not is_new:
             # Asked through a connection that cannot write: a storage that is refused must stay as it was.
-            reader = _connect(parsed, read_only=True)
-            try:
-                is_new = not _has_our_tables(reader, shown)
-            finally:
-                reader.dispose()
-        if is_new and read_only:
+            with _connected(parsed, read_only=True) as reader:
+                version = find_version(reader, shown)
+        if version is None and read_only:
             raise StorageError(_missing(shown, "holds no results"))
+        if version is not None and version < SCHEMA_VERSION:
+            with _connected(parsed, read_only=False) as writer:
+                upgrade(writer, shown)
         engine = _connect(parsed, read_only=read_only)
-        if is_new:
-            _create_tables(engine)
+        if version is None:
+            create_tables(engine)
         return engine
-
-
-def insert(table: sa.Table, engine: Engine) -> Any:
-    """An INSERT that can say ON CONFLICT, in the dialect of `engine`."""
-    return (sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert)(table)
 
 
 def _parse(url: str) -> URL:
@@ -128,6 +118,15 @@ def _explained(shown: str) -> Iterator[None]:
         raise StorageError(f"storage {shown} cannot be opened: {reason}; {advice}") from error
 
 
+@contextmanager
+def _connected(url: URL, *, read_only: bool) -> Iterator[Engine]:
+    engine = _connect(url, read_only=read_only)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
 def _connect(url: URL, *, read_only: bool) -> Engine:
     is_sqlite = url.get_backend_name() == "sqlite"
     options: dict[str, Any] = {} if is_sqlite else {"pool_pre_ping": True}
@@ -176,35 +175,3 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
-
-
-def _has_our_tables(engine: Engine, shown: str) -> bool:
-    """Whether there are tables of ours; raises StorageError if they are not of a version that we know."""
-    tables = sa.inspect(engine).get_table_names()
-    if META.name not in tables and EVALUATIONS.name not in tables:
-        return False
-    foreign = StorageError(
-        f"storage {shown}: its tables {META.name!r} and {EVALUATIONS.name!r} were not made by attnas; name another"
-    )
-    if META.name not in tables or {c["name"] for c in sa.inspect(engine).get_columns(META.name)} != set(META.c.keys()):
-        raise foreign
-    with engine.connect() as connection:
-        value = str(connection.scalar(sa.select(META.c.value).where(META.c.name == "schema_version")))
-    if not value.isdecimal():
-        raise foreign
-    if int(value) > SCHEMA_VERSION:
-        raise StorageError(
-            f"storage {shown} was made by a newer attnas: its schema version is {value}, this attnas knows up to "
-            f"{SCHEMA_VERSION}; upgrade attnas, or name another storage"
-        )
-    return True
-
-
-def _create_tables(engine: Engine) -> None:
-    with engine.execution_options(**{WRITE: True}).begin() as connection:
-        if engine.dialect.name == "postgresql":
-            # CREATE TABLE IF NOT EXISTS can still collide there when two processes begin at once.
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
-        METADATA.create_all(connection)
-        version = insert(META, engine).values(name="schema_version", value=str(SCHEMA_VERSION))
-        connection.execute(version.on_conflict_do_nothing())

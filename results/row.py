@@ -36,7 +36,8 @@ class Row:
     """One evaluation of one network: what it is, how it ended, what it cost and where it ran.
 
     Times are unix seconds (UTC), `accuracy` is a fraction, `macs` are multiply-accumulates counted under
-    `macs_convention`. `key` and `design` are the canonical and the written text form of the attention design.
+    `macs_convention`. `key` and `design` are the canonical and the written text form of the attention design;
+    `settled` is the text of the design that the training chose, where the design leaves a choice to it.
     """
 
     network_key: str
@@ -60,6 +61,7 @@ class Row:
     error: str | None = None
     accuracy: float | None = None
     loss: float | None = None
+    settled: str | None = None
     curves: list[dict[str, Any]] = field(default_factory=list)
 
     macs: int

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from results import query
-from results.engine import WRITE, StorageError, insert, open_engine
+from results.engine import open_engine
 from results.lease import owner_is_dead
 from results.row import COLUMNS, Row
+from results.schema import WRITE, StorageError, insert
 from results.table import EVALUATIONS, SCHEMA_VERSION, from_cells, to_cells
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from results.row import COLUMNS, Row
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # results.schema upgrades from older ones
 METADATA = sa.MetaData()
 
 _SQL_TYPES: dict[Any, type[sa.types.TypeEngine[Any]]] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +14,7 @@ from search_space.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from search_space import AttentionDesign
+    from search_space import AttentionDesign, Layered
 
 app = typer.Typer(help="Ask the storage: top, pareto, show, query, noise.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -67,7 +69,9 @@ def query(
     """Every row for which an expression holds, one line an evaluation. A missing value satisfies no comparison."""
     from search.tables import emit
 
-    emit(_frame(storage, expression), as_json=as_json, as_csv=as_csv, columns=_ROWS)
+    frame = _frame(storage, expression)
+    chosen = ["settled"] if frame["settled"].notna().any() else []
+    emit(frame, as_json=as_json, as_csv=as_csv, columns=_ROWS + chosen)
 
 
 @app.command(epilog="Example: attnas results show fca-ts")
@@ -143,25 +147,28 @@ def _warn_of_luck(part: pd.DataFrame) -> None:
         print("float32 and bfloat16 trainings stand side by side here; query precision to tell them apart.")
 
 
-def _same_network(frame: pd.DataFrame, wanted: AttentionDesign) -> pd.Series[bool]:
+def _same_network(frame: pd.DataFrame, wanted: AttentionDesign | Layered) -> pd.Series[bool]:
     """Rows of another spelling that is the same network: `avg/conv1d-k3` is ECA wherever C is small."""
     same = frame["key"] == wanted.key
-    squeeze = str(wanted.canonical()).partition("/")[0]
-    twins = frame[~same & frame["key"].str.startswith(f"{squeeze}/{wanted.excitation}")]
-    if wanted.excitation not in ("conv1d", "mlp") or twins.empty:
+    twins = frame[~same & (frame["key"].map(_without_numbers) == _without_numbers(wanted.key))]
+    if twins.empty:
         return same
     from search.recording import key_on
-    from search_space import DesignError
 
     network = ["backbone", "image_size", "num_classes"]
     for _, rows in twins.groupby(network):
         backbone, image_size, classes = rows[network].iloc[0]
         try:
             key = key_on(wanted, backbone, int(image_size), int(classes), scale="unit")
-        except DesignError:
-            continue  # the design does not exist on that network
+        except UserError:
+            continue  # the design does not exist on that network, or the user's factory of it is not here
         same.loc[rows.index] = rows["network_key"] == key
     return same
+
+
+def _without_numbers(key: str) -> str:
+    """What keys must share to be one network: reduction, kernel and groups follow from the width, places may agree."""
+    return " | ".join(sorted({re.sub("-[rkg][0-9]+", "", one) for one in key.split(" | ")}))
 
 
 def _show_row(row: dict) -> None:
@@ -180,5 +187,8 @@ def _show_row(row: dict) -> None:
             f"  epoch {record['epoch']:>3.0f}  train loss {record['train_loss']:.4f}  "
             f"loss {record['loss']:.4f}  accuracy {record['accuracy']:.2%}"
         )
+    if row["settled"]:
+        print(f"  settled: {row['settled']}")
+        print(f"  train it: attnas train {shlex.quote(row['settled'])} --backbone {row['backbone']}")
     if row["status"] == "failed":
         print(f"  failed ({row['failure']}):\n{row['error']}")

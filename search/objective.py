@@ -10,7 +10,7 @@ from typing import Any
 from results.row import Row
 from results.store import Store
 from search.recording import key_on, record, running_row
-from search_space import AttentionDesign
+from search_space import AttentionDesign, Layered
 from search_space.sites import check
 from trainers import Cost, ImageData, Recipe, design_cost, sites, train
 from trainers.data import VALIDATION_SPLIT
@@ -29,17 +29,17 @@ class Setting:
     device: str | None = None
     precision: str = "auto"
 
-    def check(self, design: AttentionDesign) -> None:
+    def check(self, design: AttentionDesign | Layered) -> None:
         """Raises `DesignError` if the design is impossible on this backbone at this image size."""
-        check(design, sites(self.backbone, self.data.image_size))
+        check(design, sites(self.backbone, self.data.image_size, design))
 
-    def cost(self, design: AttentionDesign) -> Cost:
+    def cost(self, design: AttentionDesign | Layered) -> Cost:
         return design_cost(design, self.backbone, self.data.image_size, self.data.num_classes)
 
-    def network_key(self, design: AttentionDesign) -> str:
+    def network_key(self, design: AttentionDesign | Layered) -> str:
         return key_on(design, self.backbone, self.data.image_size, self.data.num_classes, scale=self.recipe.scale)
 
-    def row(self, design: AttentionDesign, seed: int) -> Row:
+    def row(self, design: AttentionDesign | Layered, seed: int) -> Row:
         """The running row that claims the evaluation."""
         return running_row(design, seed, self.context, scale=self.recipe.scale)
 
@@ -62,7 +62,7 @@ class Setting:
 
 
 def evaluate(
-    design: AttentionDesign, seed: int, setting: Setting, store: Store, on_epoch: EpochReport | None = None
+    design: AttentionDesign | Layered, seed: int, setting: Setting, store: Store, on_epoch: EpochReport | None = None
 ) -> tuple[Row, bool]:
     """The row of this evaluation, and whether it was trained now (see `record`). Raises `DesignError`."""
     setting.check(design)

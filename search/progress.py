@@ -68,6 +68,8 @@ class Progressing:
         self._best(row)
         self.bar.update(self.task, completed=self.done, best=self._best_text())
         self._say(f"{self.unit} {self.done}/{self.trials}  {self._row_text(row, trained)}")
+        if row.settled:
+            self._say(f"settled: {row.settled}")
 
     @property
     def done(self) -> int:

@@ -13,14 +13,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from results.lease import heartbeat, this_owner
 from results.row import Row
 from results.store import Store
-from search_space import AttentionDesign
+from search_space import AttentionDesign, Layered
 from search_space.sites import network_key
 from trainers import Outcome, design_cost, sites
+from trainers.backbones import source_digest
 
 _log = logging.getLogger(__name__)
 
 
-def running_row(design: AttentionDesign, seed: int, context: dict[str, Any], *, scale: str) -> Row:
+def running_row(design: AttentionDesign | Layered, seed: int, context: dict[str, Any], *, scale: str) -> Row:
     """The running row that claims an evaluation in a context (the columns of `results.row.CONTEXT`)."""
     network = (context["backbone"], context["image_size"], context["num_classes"])
     cost = design_cost(design, *network)
@@ -41,11 +42,12 @@ def running_row(design: AttentionDesign, seed: int, context: dict[str, Any], *, 
     )
 
 
-def key_on(design: AttentionDesign, backbone: str, image_size: int, num_classes: int, *, scale: str) -> str:
-    """The network key of a design on a backbone by name."""
-    places = sites(backbone, image_size)
+def key_on(design: AttentionDesign | Layered, backbone: str, image_size: int, num_classes: int, *, scale: str) -> str:
+    """The network key of a design on a backbone by name; a user's factory that was edited is another network."""
+    places, digest = sites(backbone, image_size, design), source_digest(backbone)
+    network = f"{backbone}#{digest}" if digest else backbone
     return network_key(
-        design, backbone=backbone, image_size=image_size, num_classes=num_classes, sites=places, scale=scale
+        design, backbone=network, image_size=image_size, num_classes=num_classes, sites=places, scale=scale
     )
 
 

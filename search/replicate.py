@@ -8,11 +8,11 @@ from results.row import Row
 from results.store import Store
 from search.objective import Setting, evaluate
 from search.study import Candidate, Report, Silent
-from search_space import AttentionDesign
+from search_space import AttentionDesign, Layered
 
 
 def replicate(
-    designs: Sequence[AttentionDesign],
+    designs: Sequence[AttentionDesign | Layered],
     seeds: Sequence[int],
     setting: Setting,
     store: Store,

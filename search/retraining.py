@@ -8,14 +8,14 @@ from pathlib import Path
 from results.row import Row
 from results.store import Store
 from search.recording import record, running_row
-from search_space import AttentionDesign
+from search_space import AttentionDesign, Layered
 from trainers import Outcome, imagenet
 from trainers.imagenet import RetrainRecipe
 from trainers.imagenet import retrain as train
 
 
 def retrain(
-    design: AttentionDesign,
+    design: AttentionDesign | Layered,
     path: Path,
     *,
     store: Store,
@@ -70,6 +70,8 @@ def retrain(
         _say(_why_not_trained(row))
     elif row.status == "complete":
         _say(f"weights: {output / 'model.pt'}")
+    if row.settled:
+        _say(f"settled: {row.settled}")
     return row
 
 

@@ -11,12 +11,12 @@ from results.row import CONTEXT, Row
 from results.store import Store, lease_is_dead
 from search.objective import EpochReport, Setting, evaluate
 from search.optuna_engine import OptunaEngine
-from search_space import NONE, AttentionDesign, DesignError, Space, UserError
+from search_space import NONE, AttentionDesign, DesignError, Layered, Space, UserError
 from trainers import PROXY, Cost, ImageData, Recipe, load_data, sites
 
 ENGINES = ("optuna",)
 COSTS = ("macs", "params")
-_DRAWS = 20  # proposals without a new network in or next to them, before any new one is taken
+_DRAWS = 20  # proposals without a new network among them, before one next to them is taken
 
 
 class SearchError(UserError):
@@ -56,9 +56,9 @@ class Silent:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A distinct network that the search may train."""
+    """A distinct network that may be trained."""
 
-    design: AttentionDesign
+    design: AttentionDesign | Layered
     cost: Cost
 
 
@@ -218,20 +218,19 @@ class _Study:
         for row in finished:
             self._tell(row)
         choose = random.Random(f"{self.seed} {len(finished)}").choice
-        for draw in range(_DRAWS):
-            design = self.engine.propose(draw)
+        seen = []
+        for design in map(self.engine.propose, range(_DRAWS)):
             if design is None:
                 continue
             key = self.setting.network_key(design)
             if key in unseen:
                 return key
-            near = unseen & self._neighbours(design)
-            if near:
-                return choose(sorted(near))
-        return choose(sorted(unseen))
+            seen.append(design)
+        near = (unseen & self._neighbours(design) for design in seen)
+        return choose(sorted(next(filter(None, near), unseen)))
 
     def _neighbours(self, design: AttentionDesign) -> set[str]:
-        """Networks one axis away. TPE proposes what it knows to be good over and over; next to it is the best guess.
+        """Networks one axis away: where TPE proposes only what it knows to be good, next to it is the best guess.
 
         `none` has no axis but the squeeze, so everything is next to it and nothing is learned from that.
         """
@@ -246,4 +245,5 @@ class _Study:
         self.told.add(row.network_key)
         if row.accuracy is not None:
             candidate = self.candidates[row.network_key]
+            assert isinstance(candidate.design, AttentionDesign), "every design of a space is the same at all places"
             self.engine.tell(candidate.design, row.accuracy, getattr(candidate.cost, self.minimise))

@@ -40,13 +40,13 @@ def table(rows: list[dict[str, Any]], columns: list[str]) -> None:
 
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
-        text = name in ("design", "network", "status", "recipe", "data", "split", "backbone")
+        text = name in ("design", "network", "status", "recipe", "data", "split", "backbone", "settled")
         drawn.add_column(HEADINGS.get(name, name), justify="left" if text else "right", overflow="fold")
     for row in rows:
         drawn.add_row(*(_cell(name, row[name]) for name in columns))
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
-        console.width = 1000
+        console.width = 100_000  # a design for each of 54 places is long
     console.print(drawn)
 
 

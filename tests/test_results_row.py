@@ -67,7 +67,7 @@ def rows(draw: st.DrawFn) -> Row:
         name: draw(st.none() | _finite) for name in ("seconds", "heartbeat", "started", "finished")
     }
     optional: dict[str, Any] = {
-        name: draw(st.none() | _text) for name in ("error", "precision", "hardware", "commit", "owner")
+        name: draw(st.none() | _text) for name in ("error", "precision", "hardware", "commit", "owner", "settled")
     }
     return Row(
         **texts,

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
-from search_space import AttentionDesign, UserError
+from search_space import AttentionDesign, Layered, UserError
 from search_space.sites import check
-from trainers.backbones import initialised, sites
+from trainers.backbones import initialised, sites, source_digest
 from trainers.checkpoint import Checkpoint, damaged, own_folder, write
 from trainers.environment import pick_device
 from trainers.image_tree import Batches, Tree, tree_facts
 from trainers.imagenet_recipe import RetrainRecipe
 from trainers.imagenet_run import Run
-from trainers.outcome import EpochReport, Outcome, observe
+from trainers.outcome import EpochReport, Epochs, Outcome, observe, settled
 from trainers.precision import pick_precision
 
 __all__ = ["RetrainRecipe", "Tree", "check_request", "retrain", "tree_facts"]
@@ -27,17 +26,17 @@ SPLIT = "test"
 _SMALLEST_IMAGE = 8
 
 
-def check_request(design: AttentionDesign, *, backbone: str, image_size: int, workers: int) -> None:
+def check_request(design: AttentionDesign | Layered, *, backbone: str, image_size: int, workers: int) -> None:
     """Everything that can be said before the tree is listed. Raises `UserError`, `BackboneError`, `DesignError`."""
     if workers < 0:
         raise UserError(f"workers: {workers} given; allowed: 0 (decode in the training process) or more.")
     if image_size < _SMALLEST_IMAGE:
         raise UserError(f"image size: {image_size} given; allowed: {_SMALLEST_IMAGE} pixels or more.")
-    check(design, sites(backbone, image_size))
+    check(design, sites(backbone, image_size, design))
 
 
 def retrain(
-    design: AttentionDesign,
+    design: AttentionDesign | Layered,
     tree: Tree,
     *,
     backbone: str = "resnet50",
@@ -72,7 +71,7 @@ def retrain(
         chosen = _precision(precision, place, saved, output)
         earlier = [] if saved is None else saved.curves
 
-        def training() -> Iterator[dict[str, float]]:
+        def training() -> Epochs:
             batches = Batches(
                 tree, recipe, image_size=image_size, seed=seed, workers=workers, pinned=place.type == "cuda"
             )
@@ -86,19 +85,22 @@ def retrain(
                 run.checkpoint(identity, curves).save(output / "last.pt")
                 yield record
             write(output / "model.pt", {name: value.cpu() for name, value in net.state_dict().items()})
+            return settled(design, net)
 
         return observe(training, split=SPLIT, precision=chosen, device=place, on_epoch=on_epoch, earlier=earlier)
 
 
 def _identity(
-    design: AttentionDesign, tree: Tree, backbone: str, image_size: int, recipe: RetrainRecipe, seed: int
+    design: AttentionDesign | Layered, tree: Tree, backbone: str, image_size: int, recipe: RetrainRecipe, seed: int
 ) -> str:
     """What makes two trainings one. Not the workers and not the device: they change no image."""
     data = f"{tree.name} ({tree.listing_hash[:24]}, {len(tree.classes)} classes)"
     trained = (
         f"recipe {recipe.name} {recipe.hash}, {recipe.epochs} epochs, batch {recipe.batch_size}, peak {recipe.peak:g}"
     )
-    return f"{design} in {backbone} at {image_size} px on {data}, {trained}, seed {seed}"
+    digest = source_digest(backbone)
+    network = f"{backbone}#{digest}" if digest else backbone  # a user's factory that was edited is another network
+    return f"{design} in {network} at {image_size} px on {data}, {trained}, seed {seed}"
 
 
 def _precision(wanted: str, place: torch.device, saved: Checkpoint | None, output: Path) -> str:

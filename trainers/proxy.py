@@ -11,18 +11,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from search_space import AttentionDesign, UserError
+from search_space import AttentionDesign, Layered, UserError
 from trainers.augment import augment, normalise
 from trainers.backbones import initialised
 from trainers.data import ImageData, Split
 from trainers.environment import pick_device
-from trainers.outcome import EpochReport, NotFiniteError, Outcome, observe
+from trainers.outcome import EpochReport, Epochs, NotFiniteError, Outcome, observe, settled
 from trainers.precision import autocast, memory_format, pick_precision
 from trainers.recipe import PROXY, Recipe
 
 
 def train(
-    design: AttentionDesign,
+    design: AttentionDesign | Layered,
     data: ImageData,
     *,
     backbone: str = "resnet20",
@@ -47,9 +47,10 @@ def train(
     place = pick_device(device)
     chosen = pick_precision(precision, place)
 
-    def training() -> Iterator[dict[str, float]]:
+    def training() -> Epochs:
         net = initialised(backbone, design, recipe, seed=seed, num_classes=data.num_classes, image_size=data.image_size)
-        return _Run(net, data, held_out, recipe=recipe, seed=seed, device=place, precision=chosen).epochs()
+        yield from _Run(net, data, held_out, recipe=recipe, seed=seed, device=place, precision=chosen).epochs()
+        return settled(design, net)
 
     return observe(training, split=split, precision=chosen, device=place, on_epoch=on_epoch)
 

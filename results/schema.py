@@ -1,0 +1,101 @@
+"""The tables of a storage: whether they are there and of which version, made, brought up to date."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from results.table import EVALUATIONS, META, METADATA, SCHEMA_VERSION
+from search_space.errors import UserError
+
+WRITE = "attnas_write"
+"""Execution option of a connection that will write: SQLite then takes the write lock when its transaction begins."""
+
+_LOCK = 0x61747472  # any number, the same in every process
+_VERSION = META.c.name == "schema_version"
+_UPGRADES = {1: "ALTER TABLE evaluations ADD COLUMN settled TEXT"}
+"""What makes of each older version the next one."""
+
+
+class StorageError(UserError):
+    """A storage that cannot be opened: what was given, what is allowed, what to do next."""
+
+
+def insert(table: sa.Table, engine: Engine) -> Any:
+    """An INSERT that can say ON CONFLICT, in the dialect of `engine`."""
+    return (sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert)(table)
+
+
+def find_version(engine: Engine, shown: str) -> int | None:
+    """The schema version of our tables, None if there are none; changes nothing.
+
+    Raises:
+        StorageError: the tables are not ours, or of a version that we don't know.
+    """
+    inspector = sa.inspect(engine)
+    tables = inspector.get_table_names()
+    if META.name not in tables and EVALUATIONS.name not in tables:
+        return None
+    if META.name not in tables or {c["name"] for c in inspector.get_columns(META.name)} != set(META.c.keys()):
+        raise _foreign(shown)
+    with engine.connect() as connection:
+        return _read_version(connection, shown)
+
+
+def create_tables(engine: Engine) -> None:
+    with engine.execution_options(**{WRITE: True}).begin() as connection:
+        _lock(connection)
+        METADATA.create_all(connection)
+        version = insert(META, engine).values(name="schema_version", value=str(SCHEMA_VERSION))
+        connection.execute(version.on_conflict_do_nothing())
+
+
+def upgrade(engine: Engine, shown: str) -> None:
+    """Bring the tables to this version in one transaction. Of several processes at once one does it.
+
+    Raises:
+        StorageError: we may not, or another process has made them newer than we know.
+    """
+    try:
+        with engine.execution_options(**{WRITE: True}).begin() as connection:
+            _lock(connection)
+            for version in range(_read_version(connection, shown), SCHEMA_VERSION):  # another may have been first
+                connection.exec_driver_sql(_UPGRADES[version])
+            connection.execute(sa.update(META).where(_VERSION).values(value=str(SCHEMA_VERSION)))
+    except DBAPIError as error:
+        reason = " ".join(str(error.orig).split())
+        raise StorageError(
+            f"storage {shown} was made by an older attnas and cannot be brought up to schema version {SCHEMA_VERSION}: "
+            f"{reason}; let a user who may write to it open it once: attnas results top --storage {shown}"
+        ) from error
+
+
+def _lock(connection: Connection) -> None:
+    """Keep other processes from changing the schema until the transaction ends; a SQLite writer does so already.
+
+    Two `CREATE TABLE IF NOT EXISTS` at once can still collide in PostgreSQL.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+
+
+def _read_version(connection: Connection, shown: str) -> int:
+    value = str(connection.scalar(sa.select(META.c.value).where(_VERSION)))
+    if not value.isdecimal() or int(value) < 1:
+        raise _foreign(shown)
+    if int(value) > SCHEMA_VERSION:
+        raise StorageError(
+            f"storage {shown} was made by a newer attnas: its schema version is {value}, this attnas knows up to "
+            f"{SCHEMA_VERSION}; upgrade attnas, or name another storage"
+        )
+    return int(value)
+
+
+def _foreign(shown: str) -> StorageError:
+    return StorageError(
+        f"storage {shown}: its tables {META.name!r} and {EVALUATIONS.name!r} were not made by attnas; name another"
+    )

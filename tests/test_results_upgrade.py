@@ -1,0 +1,194 @@
+"""A storage of an older schema version is brought up to date where it lies, once, and keeps its rows.
+
+The same laws hold on PostgreSQL: set ATTNAS_TEST_POSTGRES to the URL of an empty database to run them there too.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from test_results_row import a_row
+
+from results import StorageError, open_store
+from results.row import COLUMNS
+from results.table import METADATA
+
+POSTGRES = os.environ.get("ATTNAS_TEST_POSTGRES")
+
+# what attnas 0.1.0 made (commit d9ebf0c), as SQLAlchemy wrote its results/table.py out
+VERSION_1 = """
+CREATE TABLE evaluations (
+    identity VARCHAR(32) NOT NULL, network_key TEXT NOT NULL, recipe_hash TEXT NOT NULL, data_hash TEXT NOT NULL,
+    split TEXT NOT NULL, epochs BIGINT NOT NULL, schedule_epochs BIGINT NOT NULL, seed BIGINT NOT NULL,
+    "key" TEXT NOT NULL, design TEXT NOT NULL, data TEXT NOT NULL, backbone TEXT NOT NULL, image_size BIGINT NOT NULL,
+    num_classes BIGINT NOT NULL, recipe TEXT NOT NULL, status TEXT NOT NULL, failure TEXT, error TEXT,
+    accuracy DOUBLE PRECISION, loss DOUBLE PRECISION, curves JSON NOT NULL, macs BIGINT NOT NULL,
+    macs_convention TEXT NOT NULL, params BIGINT NOT NULL, seconds DOUBLE PRECISION, peak_memory_bytes BIGINT,
+    precision TEXT, hardware TEXT, versions JSON NOT NULL, "commit" TEXT, owner TEXT, heartbeat DOUBLE PRECISION,
+    started DOUBLE PRECISION, finished DOUBLE PRECISION, PRIMARY KEY (identity)
+);
+CREATE TABLE meta (name VARCHAR(64) NOT NULL, value TEXT NOT NULL, PRIMARY KEY (name));
+INSERT INTO meta VALUES ('schema_version', '1');
+INSERT INTO evaluations VALUES (
+    'c79f45bc1e4102c89dc74e70f1b0a1f2', 'n0', 'r0', 'd0', 'validation', 10, 20, 3, 'avg/mlp-r16', 'avg/mlp-r16',
+    'synthetic', 'resnet8', 32, 100, 'proxy', 'complete', NULL, NULL, 0.5, 1.25, '[{"loss": 1.25}]', 41000000,
+    'conv+linear', 270000, 2.5, NULL, NULL, NULL, '{"torch": "2"}', NULL, NULL, NULL, 1.0, 2.0
+);
+"""
+ROW = a_row(curves=[{"loss": 1.25}], versions={"torch": "2"}, seconds=2.5, started=1.0, finished=2.0)
+
+
+def execute(url: str, script: str) -> None:
+    engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as connection:
+        for statement in script.split(";"):
+            if statement.strip():
+                connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", *(["postgresql"] if POSTGRES else [])])
+def old(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a storage of version 1 with one row."""
+    url = f"sqlite:///{tmp_path}/old.db" if request.param == "sqlite" else POSTGRES or ""
+    execute(url, VERSION_1)
+    yield url
+    if request.param == "postgresql":
+        execute(url, "DROP TABLE evaluations; DROP TABLE meta")
+
+
+def version_of(url: str) -> str:
+    with open_store(url) as store, store.engine.connect() as connection:
+        return str(connection.exec_driver_sql("SELECT value FROM meta WHERE name = 'schema_version'").scalar())
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_storage_of_version_1_is_upgraded_where_it_lies_and_keeps_its_rows(old: str, read_only: bool) -> None:
+    with open_store(old, read_only=read_only) as store:
+        assert store.rows() == [ROW] and ROW.settled is None
+        assert tuple(store.frame().columns) == COLUMNS
+    assert version_of(old) == "2"
+
+
+def test_an_upgraded_storage_keeps_and_finds_what_training_settled(old: str) -> None:
+    with open_store(old) as store:
+        assert store.finish(a_row(seed=9, settled="dct-at01/mlp-r4", started=3.0))
+    with open_store(old, read_only=True) as store:
+        assert [row.settled for row in store.rows()] == [None, "dct-at01/mlp-r4"]
+        assert list(store.frame("settled is not None")["seed"]) == [9]
+
+
+def open_at_once(url: str, read_only: bool, barrier: Barrier, found: Queue[Any]) -> None:
+    barrier.wait(timeout=60)
+    try:
+        with open_store(url, read_only=read_only) as store:
+            found.put(store.rows())
+    except Exception as error:
+        found.put(repr(error))
+
+
+def test_of_processes_that_open_an_old_storage_at_once_one_upgrades_it_and_all_read_it(old: str) -> None:
+    context = multiprocessing.get_context("spawn")
+    barrier, found = context.Barrier(4), context.Queue()
+    processes = [
+        context.Process(target=open_at_once, args=(old, number % 2 == 1, barrier, found), daemon=True)
+        for number in range(4)
+    ]
+    for process in processes:
+        process.start()
+    assert [found.get(timeout=60) for _ in processes] == [[ROW]] * 4
+    for process in processes:
+        process.join(timeout=60)
+    assert version_of(old) == "2"
+
+
+def test_an_upgrade_that_another_process_has_made_meanwhile_is_not_made_again(
+    old: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a collision comes down to: a look at version 1, then somebody else's upgrade, then ours."""
+    from results import engine
+
+    upgrade = engine.upgrade
+
+    def late(*arguments: Any) -> None:
+        monkeypatch.setattr(engine, "upgrade", upgrade)
+        open_store(old).close()
+        upgrade(*arguments)
+
+    monkeypatch.setattr(engine, "upgrade", late)
+    with open_store(old) as store:
+        assert store.rows() == [ROW]
+    assert version_of(old) == "2"
+
+
+def test_an_upgrade_that_fails_leaves_the_storage_as_it_was(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Column and version go together: in a broken second statement the first is undone."""
+    from results import schema
+
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", 3)
+    monkeypatch.setitem(schema._UPGRADES, 2, "ALTER TABLE no_such_table ADD COLUMN x TEXT")
+    with pytest.raises(StorageError, match="no_such_table"):
+        open_store(old)
+    monkeypatch.undo()
+    with open_store(old) as store:
+        assert store.rows() == [ROW]
+
+
+@contextmanager
+def another_user() -> Iterator[None]:
+    """Nobody, if the tests run as root, whom no permission stops."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def test_an_old_storage_that_may_only_be_read_is_refused_with_what_to_do_and_unchanged() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "old.db")
+        execute(f"sqlite:///{path}", VERSION_1)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")  # as attnas leaves its files
+        path.chmod(0o444)
+        Path(folder).chmod(0o777)  # readers of such a file need room for its index
+        before = path.read_bytes()
+        with another_user(), pytest.raises(StorageError) as caught:
+            open_store(f"sqlite:///{path}", read_only=True)
+        said = str(caught.value)
+        assert "made by an older attnas" in said and "schema version 2" in said and "readonly" in said
+        assert "let a user who may write to it open it once" in said and f"--storage sqlite:///{path}" in said
+        assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("version", ["0", "-1", "x"])
+def test_a_version_that_never_was_is_refused(tmp_path: Path, version: str) -> None:
+    execute(f"sqlite:///{tmp_path}/old.db", VERSION_1)
+    with closing(sqlite3.connect(tmp_path / "old.db")) as connection, connection:
+        connection.execute("UPDATE meta SET value = ?", (version,))
+    with pytest.raises(StorageError, match="not made by attnas"):
+        open_store(f"sqlite:///{tmp_path}/old.db")
+
+
+def test_the_written_out_version_1_lacks_only_what_was_added_since() -> None:
+    """So that this file stays what it says, when the table grows again."""
+    execute_in = sa.create_engine("sqlite://")
+    with execute_in.begin() as connection:
+        connection.exec_driver_sql(VERSION_1.split(";", maxsplit=1)[0])
+        old = {column["name"] for column in sa.inspect(connection).get_columns("evaluations")}
+    execute_in.dispose()
+    assert {column.name for column in METADATA.tables["evaluations"].c} - old == {"settled"}
