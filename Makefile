@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := sqlite:///demo.db
 
-.PHONY: demo test lint types clean
+.PHONY: demo test test-all lint types clean
 
 demo: .venv/installed
 	@rm -f demo.db demo.db-wal demo.db-shm
@@ -20,6 +20,9 @@ demo: .venv/installed
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest
+
+test-all: .venv/installed-test
+	$(BIN)/python -m pytest -m ''
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from search.cli_cost import at_placement, cost
 from search.cli_results import app as results_app
-from search.cli_space import cost, narrowed, space
+from search.cli_space import app as space_app
+from search.cli_space import narrowed
 from search.options import (
     AXES,
     BACKBONE,
@@ -24,6 +28,7 @@ from search.options import (
     EPOCHS,
     IMAGE_SIZE,
     JSON,
+    PLACEMENT,
     PRECISION,
     RECIPE,
     SETTINGS,
@@ -46,7 +51,7 @@ app = typer.Typer(
 )
 app.add_typer(results_app, name="results")
 app.command(epilog="Example: attnas cost fca-ts --backbone resnet50 --image-size 224 --classes 1000 --json")(cost)
-app.command(epilog="Example: attnas space --count --axis squeeze=avg,dct")(space)
+app.add_typer(space_app, name="space")
 
 
 @app.command("search", epilog="Example: attnas search --data synthetic --backbone resnet8 --epochs 1 --trials 12")
@@ -67,6 +72,7 @@ def search_command(
     max_params: Annotated[float | None, typer.Option(help="Never train a design above this, as 0.3e6.")] = None,
     axes: AXES = None,
     space_file: SPACE_FILE = None,
+    placement: PLACEMENT = None,
     device: DEVICE = None,
     precision: PRECISION = "auto",
     threads: THREADS = 1,
@@ -80,6 +86,8 @@ def search_command(
     check_request(trials, engine, minimise, seed, max_macs=max_macs, max_params=max_params)
     chosen = _recipe(recipe, epochs, settings)
     chosen_space = narrowed(space_file, axes)
+    if placement is not None:
+        chosen_space = chosen_space.narrow({"placement": [placement]})
     with interruptible():
         _prepare_machine(backbone, image_size, device, precision, threads)
         images = _load(data, image_size, data_dir, skip_corrupt)
@@ -116,6 +124,7 @@ def train(
     settings: SETTINGS = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each design.")] = 1,
     first_seed: Annotated[int, typer.Option(help="Seeds first, first + 1, ...")] = 0,
+    placement: PLACEMENT = None,
     storage: STORAGE = STORAGE_DEFAULT,
     device: DEVICE = None,
     precision: PRECISION = "auto",
@@ -125,7 +134,7 @@ def train(
     """Train named designs with one or more seeds; each is a row. What the storage holds is not trained again."""
     from search_space import find_design
 
-    chosen = [find_design(text) for text in designs]
+    chosen = [at_placement(find_design(text), placement) for text in designs]
     trained_as = _recipe(recipe, epochs, settings)
     check_storage(storage)
     from search.objective import Setting
@@ -149,6 +158,7 @@ def retrain(
     data: Annotated[Path, typer.Option(help="ImageNet-style tree: PATH/train/<class>/*, PATH/val/<class>/*.")],
     backbone: BACKBONE = "resnet50",
     image_size: IMAGE_SIZE = 224,
+    placement: PLACEMENT = None,
     epochs: Annotated[int, typer.Option(help="Length of the training and of its schedule.")] = 100,
     batch_size: Annotated[int, typer.Option(help="Images a step.")] = 256,
     learning_rate: Annotated[float | None, typer.Option(help="Peak; 0.1 a 256 images unless given.")] = None,
@@ -166,7 +176,7 @@ def retrain(
     """Train a design on an image tree at full size, with a checkpoint an epoch; the same command goes on."""
     from search_space import find_design
 
-    chosen = find_design(design)
+    chosen = at_placement(find_design(design), placement)
     check_storage(storage)
     from search.retraining import retrain as run
     from search.study import check_seed
@@ -185,7 +195,7 @@ def retrain(
             recipe=recipe,
             seed=seed,
             workers=workers,
-            output=output or Path("retrain", f"{chosen}-{backbone}-{seed}".replace("/", "_")),
+            output=output or Path("retrain", _folder(f"{chosen}-{backbone}-{seed}")),
             device=device,
             precision=precision,
         )
@@ -196,6 +206,12 @@ def retrain(
     if row.status == "failed":
         print(row.error, file=sys.stderr)
         raise typer.Exit(1)
+
+
+def _folder(name: str) -> str:
+    """A folder's name that every file system takes: a design for each place of a network is a long text."""
+    plain = re.sub(r"[^A-Za-z0-9.@+-]", "_", name)
+    return plain if len(plain) < 150 else f"{plain[:100]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
 def _recipe(name: str, epochs: int | None, settings: list[str] | None) -> Recipe:

@@ -1,73 +1,201 @@
-"""`attnas cost` and `attnas space`: what a design is and costs, without a storage."""
+"""`attnas space`: which designs there are, and a look at one of them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from search.options import AXES, BACKBONE, DESIGN, IMAGE_SIZE, JSON, SPACE_FILE
+from search.cli_cost import at_placement, network_size
+from search.options import AXES, BACKBONE, DESIGN, JSON, NETWORK_SIZE, PLACEMENT, SPACE_FILE
+from search_space.errors import UserError
 
 if TYPE_CHECKING:
-    from search_space import AttentionDesign, Site, Space
+    from search_space import AttentionDesign, Space
+
+app = typer.Typer(
+    help="The axes of the space, how many designs they make, and which.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    epilog="Example: attnas space --count --axis squeeze=avg,dct --backbone resnet20",
+)
+_SAID = {
+    "raw": "raw combinations",
+    "valid": "valid designs",
+    "distinct": "distinct designs",
+    "networks": "distinct networks",
+}
+_SHOWN_NEIGHBOURS = 6  # of each axis
 
 
-def cost(
-    design: DESIGN,
-    backbone: BACKBONE = "resnet20",
-    image_size: IMAGE_SIZE = 32,
-    classes: Annotated[int, typer.Option(min=1, max=1_000_000, help="Width of the classifier.")] = 100,
-    as_json: JSON = False,
-) -> None:
-    """Parameters and multiply-accumulates (what papers call FLOPs) of a backbone with a design."""
-    from search_space import NONE, find_design
-    from search_space.sites import check
-    from trainers import design_cost, sites
-
-    chosen = find_design(design)
-    check(chosen, sites(backbone, image_size))
-    found = design_cost(chosen, backbone, image_size, classes)
-    plain = design_cost(NONE, backbone, image_size, classes)
-    if as_json:
-        facts = {"params": found.params, "macs": found.macs, "convention": found.convention}
-        added = {"added_params": found.params - plain.params, "added_macs": found.macs - plain.macs}
-        named = {"design": str(chosen), "key": chosen.key, "backbone": backbone}
-        print(json.dumps(named | {"image_size": image_size, "classes": classes} | facts | added))
-        return
-    print(f"{chosen} in {backbone} at {image_size} px, {classes} classes")
-    for line in _rank_lines(chosen, sites(backbone, image_size)):
-        print(line)
-    print(f"params  {found.params:>14,}  ({found.params - plain.params:+,} by the attention)")
-    print(f"MACs    {found.macs:>14,}  ({found.macs - plain.macs:+,} by the attention)")
-    print(found.convention)
-
-
+@app.callback()
 def space(
+    context: typer.Context,
     count: Annotated[
-        bool, typer.Option("--count", help="How many combinations, valid designs, distinct designs.")
+        bool, typer.Option("--count", help="Combinations, valid designs, distinct designs, networks of a backbone.")
     ] = False,
-    list_designs: Annotated[bool, typer.Option("--list", help="Every distinct design, one a line.")] = False,
+    list_designs: Annotated[
+        bool, typer.Option("--list", help="Every distinct design, one a line; its cost with --backbone.")
+    ] = False,
+    backbone: Annotated[
+        str | None, typer.Option(help="Count and cost the designs as networks of this backbone.")
+    ] = None,
+    image_size: NETWORK_SIZE = None,
     axes: AXES = None,
     space_file: SPACE_FILE = None,
     as_json: JSON = False,
 ) -> None:
-    """The axes of the space, how many designs they make, and which."""
+    if context.invoked_subcommand is not None:
+        return
     chosen = narrowed(space_file, axes)
     if list_designs:
-        texts = [str(design) for design in chosen.distinct()]
-        print(json.dumps(texts) if as_json else "\n".join(texts))
+        _list(chosen, backbone, image_size, as_json)
     elif count:
         numbers = chosen.count()
-        said = {"raw": "raw combinations", "valid": "valid designs", "distinct": "distinct designs"}
-        print(json.dumps(numbers) if as_json else "\n".join(f"{numbers[key]:>8,}  {said[key]}" for key in numbers))
+        if backbone is not None:
+            numbers["networks"] = len(_networks(chosen, backbone, image_size))
+        where = f" of {backbone}" if backbone else ""
+        lines = [f"{number:>10,}  {_SAID[key]}{where * (key == 'networks')}" for key, number in numbers.items()]
+        print(json.dumps(numbers) if as_json else "\n".join(lines))
     elif as_json:
         print(json.dumps(chosen.axes()))
     else:
         for axis, values in chosen.axes().items():
             print(f"{axis:12} {', '.join(str(value).lower() for value in values)}")
+
+
+@app.command(epilog="Example: attnas space show fca-ts --backbone resnet50 --plot fca-ts.png")
+def show(
+    design: DESIGN,
+    backbone: BACKBONE = "resnet20",
+    image_size: NETWORK_SIZE = None,
+    placement: PLACEMENT = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the squeeze's basis into this file (.png, .svg, .pdf).")
+    ] = None,
+    as_json: JSON = False,
+) -> None:
+    """One design: its maths in words, the rank of its basis, cost a stage, neighbours, other spellings."""
+    from search_space import AttentionDesign, find_design
+
+    chosen = at_placement(find_design(design), placement)
+    if not isinstance(chosen, AttentionDesign):
+        raise UserError(f"design {str(chosen)!r} is several, one for each place; show them one by one.")
+    facts = _facts(chosen, backbone, network_size(backbone, image_size))
+    if plot is not None:
+        from search.plots import draw_basis
+
+        sizes = dict.fromkeys((stage["height"], stage["width"]) for stage in facts["stages"])
+        draw_basis(chosen, list(sizes), [stage["channels"] for stage in facts["stages"]], plot)
+    print(json.dumps(facts)) if as_json else _say(facts)
+
+
+def _facts(design: AttentionDesign, backbone: str, image_size: int) -> dict[str, Any]:
+    from search_space import PUBLISHED, Space, SpaceError
+    from search_space.words import aliases, in_words, neighbours
+
+    named = next((preset for preset in PUBLISHED.values() if preset.design == design), None)
+    try:
+        near = neighbours(design, Space())
+    except SpaceError:
+        near = {}  # a block, or a value outside the default axes
+    return {
+        "design": str(design),
+        "key": design.key,
+        "aliases": aliases(design),
+        "paper": named.paper if named else None,
+        "reading": named.reading if named else None,
+        "words": in_words(design),
+        "backbone": backbone,
+        "image_size": image_size,
+        "stages": _stages(design, backbone, image_size),
+        "neighbours": near,
+    }
+
+
+def _stages(design: AttentionDesign, backbone: str, image_size: int) -> list[dict[str, Any]]:
+    """Runs of equal places: their map, the rank of the basis there, parameters and MACs of them together."""
+    from itertools import groupby
+
+    from search_space.bases import basis, is_linear, rank
+    from search_space.sites import added_macs, added_params, check
+    from trainers import sites
+
+    places = sites(backbone, image_size, design)
+    check(design, places)
+    stages = []
+    for site, run in groupby(places):
+        here = list(run)
+        linear = is_linear(design)
+        shape = (site.height, site.width, site.channels)
+        stages.append(
+            {"channels": site.channels, "height": site.height, "width": site.width, "places": len(here)}
+            | {"rows": len(basis(design, *shape)) if linear else None, "rank": rank(design, *shape) if linear else None}
+            | {"params": added_params(design, here), "macs": added_macs(design, here)}
+        )
+    return stages
+
+
+def _say(facts: dict[str, Any]) -> None:
+    print(facts["design"])
+    for label in ("paper", "reading"):
+        if facts[label]:
+            print(f"{'our reading' if label == 'reading' else label:12} {facts[label]}")
+    for part, sentence in facts["words"].items():
+        print(f"{part:12} {sentence}")
+    others = [name for name in facts["aliases"] if name != facts["design"]]
+    print(f"{'key':12} {facts['key']}")
+    print(f"{'also called':12} {_few(others, 10) or 'nothing else'}")
+    print(f"in {facts['backbone']} at {facts['image_size']} px:")
+    for stage in facts["stages"]:
+        basis = f"  rank {stage['rank']} of {stage['rows']}" if stage["rows"] else ""
+        shape = f"{stage['channels']} x {stage['height']} x {stage['width']}"
+        print(f"  {stage['places']} x {shape:18}{basis:18} {stage['params']:>11,} params {stage['macs']:>13,} MACs")
+    print("neighbours, one axis away:" if facts["neighbours"] else "neighbours: none, it is outside the default space")
+    for axis, texts in facts["neighbours"].items():
+        print(f"  {axis:12} {_few(texts, _SHOWN_NEIGHBOURS)}")
+
+
+def _few(texts: list[str], number: int) -> str:
+    more = f" and {len(texts) - number} more" if len(texts) > number else ""
+    return ", ".join(texts[:number]) + more
+
+
+def _list(space: Space, backbone: str | None, image_size: int | None, as_json: bool) -> None:
+    if backbone is None:
+        texts = [str(design) for design in space.distinct()]
+        print(json.dumps(texts) if as_json else "\n".join(texts))
+        return
+    found = list(_networks(space, backbone, image_size).values())
+    if as_json:
+        print(json.dumps(found))
+        return
+    for entry in found:
+        print(f"{entry['params']:>12,} params {entry['macs']:>15,} MACs  {entry['design']}")
+
+
+def _networks(space: Space, backbone: str, image_size: int | None) -> dict[str, dict[str, Any]]:
+    """{network key: design, params, MACs} of all that the backbone can carry; only the plain network is built."""
+    from search_space import DesignError
+    from search_space.sites import check, network_key
+    from trainers import design_cost, sites
+
+    size = network_size(backbone, image_size)
+    classes = 100 if size == 32 else 1000
+    found: dict[str, dict[str, Any]] = {}
+    for design in space.distinct():
+        places = sites(backbone, size, design)
+        try:
+            check(design, places)
+        except DesignError:
+            continue  # impossible here, as K = 32 groups of 16 channels
+        key = network_key(design, backbone=backbone, image_size=size, num_classes=classes, sites=places)
+        if key not in found:
+            own = design_cost(design, backbone, size, classes)
+            found[key] = {"design": str(design), "params": own.params, "macs": own.macs}
+    return found
 
 
 def narrowed(path: Path | None, axes: list[str] | None) -> Space:
@@ -76,14 +204,3 @@ def narrowed(path: Path | None, axes: list[str] | None) -> Space:
 
     base = Space() if path is None else Space.from_toml(path)
     return base.narrow_text(axes) if axes else base
-
-
-def _rank_lines(design: AttentionDesign, places: Sequence[Site]) -> list[str]:
-    """How many of the K entries a linear squeeze really tells apart at each size of map."""
-    from search_space.bases import rank
-
-    if design.squeeze not in ("dct", "wavelet") or design.statistic != "mean":
-        return []
-    sizes = dict.fromkeys((site.height, site.width) for site in places)
-    found = ", ".join(f"{height}x{width}: {rank(design, height, width)}" for height, width in sizes)
-    return [f"rank of its basis, of {design.entries}: {found}"]

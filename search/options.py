@@ -11,8 +11,22 @@ import typer
 DESIGN = Annotated[str, typer.Argument(help="A preset (se, eca, fca-ts...) or a design text (haar-d2-all/mlp-r16).")]
 DATA = Annotated[str, typer.Option(help="cifar100 | folder:PATH (PATH/train/<class>/*.jpg) | synthetic.")]
 DATA_DIR = Annotated[Path | None, typer.Option(help="Where cifar-100-python.tar.gz lies, or is downloaded to.")]
-BACKBONE = Annotated[str, typer.Option(help="resnet8 resnet20 resnet56 resnet110, resnet18-cifar..., timm's ResNets.")]
+BACKBONE = Annotated[
+    str,
+    typer.Option(
+        help="resnet8 resnet20 resnet32 resnet56 resnet110, resnet18-cifar...; timm's ResNets, RegNets...; "
+        "or a function of yours, package.module:factory."
+    ),
+]
+PLACEMENT = Annotated[
+    str | None,
+    typer.Option(help="after-norm | before-norm | before-conv | mid; the design's published place unless given."),
+]
 IMAGE_SIZE = Annotated[int, typer.Option(min=1, max=2048, help="Side of the images in pixels.")]
+NETWORK_SIZE = Annotated[
+    int | None,
+    typer.Option("--image-size", min=1, max=2048, help="Side of the images; 32 for CIFAR's networks, else 224."),
+]
 RECIPE = Annotated[str, typer.Option(help="smoke (3 epochs) | proxy (10) | full (200).")]
 EPOCHS = Annotated[int | None, typer.Option(help="Epochs instead of the recipe's own.")]
 SETTINGS = Annotated[

@@ -1,66 +1,76 @@
-"""Counts against the literature, against fvcore on plainly written gates, and against each other."""
+"""Counts of networks against fvcore on plainly written gates, and against each other. Literature: its own file."""
 
 import pytest
 import torch
 from fvcore.nn import FlopCountAnalysis
 from torch import nn
 
-from search_space import NONE, PRESETS, AttentionDesign, Space, UserError
+from search_space import NONE, PRESETS, AttentionDesign, DesignError, Space, UserError
 from search_space.module import Attention
 from search_space.sites import Site, added_macs, added_params
 from trainers import backbone, cost, design_cost, sites
+from trainers.costs import CONVENTIONS
+from trainers.timm_import import prepare
 
-# (preset, backbone, image size, classes, params, MACs or None, source)
-PUBLISHED = [
-    ("none", "resnet18", 224, 1000, 11_689_512, 1_814_073_344, "imgclsmob assert; closed form of conv + fc"),
-    ("none", "resnet34", 224, 1000, 21_797_672, 3_663_761_408, "imgclsmob assert; closed form of conv + fc"),
-    ("none", "resnet50", 224, 1000, 25_557_032, 4_089_184_256, "imgclsmob assert; FcaNet's 4.09 G"),
-    ("none", "resnet101", 224, 1000, 44_549_160, 7_801_405_440, "imgclsmob assert; closed form of conv + fc"),
-    ("se", "resnet18", 224, 1000, 11_776_552, None, "2/r sum N C^2 (SENet), bias-free"),
-    ("se", "resnet34", 224, 1000, 21_954_856, None, "FcaNet and WaveNet-C print 21.95 M"),
-    ("se", "resnet50", 224, 1000, 28_071_976, None, "SRM README; FcaNet prints 28.07 M"),
-    ("eca", "resnet50", 224, 1000, 25_557_118, None, "paper's kernel rule: 86 more than ResNet-50 (timm's ECA)"),
-    ("eca", "resnet18", 224, 1000, 11_689_548, None, "paper's kernel rule on block widths"),
-    ("fca-ts", "resnet50", 224, 1000, 28_071_976, None, "FcaNet adds no parameters to SE"),
-    ("fca-lf", "resnet34", 224, 1000, 21_954_856, None, "FcaNet adds no parameters to SE"),
-    ("none", "resnet20", 32, 100, 278_324, 40_818_944, "imgclsmob assert; closed form of conv + fc"),
-    ("none", "resnet56", 32, 100, 861_620, 125_753_600, "imgclsmob assert; closed form of conv + fc"),
-    ("none", "resnet110", 32, 100, 1_736_564, 253_155_584, "imgclsmob assert; closed form of conv + fc"),
-    ("se", "resnet20", 32, 100, 280_340, 40_820_960, "40,818,944 + 2,016, bias-free"),
-    ("eca", "resnet20", 32, 100, 278_351, None, "k = 3 in each of nine blocks"),
-    ("none", "resnet18-cifar", 32, 100, 11_220_132, 555_468_800, "ZAM prints 11.22 M"),
-    ("se", "resnet18-cifar", 32, 100, 11_307_172, None, "2/r sum N C^2"),
-    ("none", "resnet50-cifar", 32, 100, 23_705_252, 1_298_014_208, "EMA README prints 23.71 M"),
-]
+prepare()
+from timm.models.res2net import Bottle2neck  # noqa: E402
+from timm.models.resnet import ResNet  # noqa: E402
 
 
-@pytest.mark.parametrize(("preset", "name", "size", "classes", "params", "macs", "source"), PUBLISHED)
-def test_counts_match_the_literature_to_the_last_digit(preset, name, size, classes, params, macs, source):
-    found = design_cost(PRESETS[preset], name, size, classes)
-    assert found.params == params, source
-    assert macs is None or found.macs == macs, source
+def narrow_res2net(num_classes: int) -> nn.Module:
+    """Five blocks, 64 to 256 channels, which every preset fits."""
+    return ResNet(
+        Bottle2neck, (1, 2, 1, 1), num_classes, base_width=32, channels=(16, 32, 32, 64), block_args={"scale": 4}
+    )
 
 
-# sum of C H W over block outputs: one multiply-accumulate an attended element. Oracle: FcaNet's stated 0.04-0.13 %
-ELEMENTS = {"resnet18": 752_640, "resnet34": 1_379_840, "resnet50": 5_519_360}
+COUNTED = PRESETS | {"energies": AttentionDesign.parse("haar-d1-all-energy-each/conv1d")}
 
 
-@pytest.mark.parametrize(("name", "elements"), ELEMENTS.items())
-def test_a_dct_squeeze_adds_one_mac_an_attended_element_to_se(name, elements):
-    se, fca = (design_cost(PRESETS[preset], name, 224, 1000).macs for preset in ("se", "fca-ts"))
-    assert fca - se == elements
-
-
-ENERGIES = AttentionDesign.parse("haar-d2-all-energy-each/conv1d")
-
-
-@pytest.mark.parametrize("design", [*PRESETS.values(), ENERGIES], ids=str)
-@pytest.mark.parametrize(("name", "size"), [("resnet8", 32), ("resnet18", 64)])
-def test_the_closed_form_equals_the_count_of_the_built_network(design, name, size):
+@pytest.mark.parametrize(("network", "size"), [("resnet18-cifar", 16), ("test_costs:narrow_res2net", 64)])
+@pytest.mark.parametrize("name", COUNTED)
+def test_the_closed_form_equals_the_count_of_the_built_network(name, network, size):
     """Oracle: numel of the built network's parameters, and fvcore on it with the gates replaced."""
-    if design.depth and name == "resnet18":
-        size = 128  # its last map is 4 x 4
-    assert design_cost(design, name, size, 10) == cost(backbone(name, design, num_classes=10), size)
+    built = backbone(network, COUNTED[name], num_classes=10)
+    assert design_cost(COUNTED[name], network, size, 10) == cost(built, size)
+
+
+@pytest.mark.parametrize("name", ["ema", "gc", "sge"])
+def test_a_design_that_the_network_refuses_has_no_cost(name):
+    with pytest.raises(DesignError, match="with 24 channels"):
+        backbone("regnetx_002", PRESETS[name], num_classes=10)
+    with pytest.raises(DesignError, match="24 channels"):
+        design_cost(PRESETS[name], "regnetx_002", 64, 10)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("resnet18d", "seresnet18", "res2net50_48w_2s", "mobilenetv2_050", "regnetx_002", "regnety_002"),
+        *("ecaresnet26t", "ghostnet_050", "convnext_atto"),
+    ],
+)
+def test_a_network_of_every_family_can_be_counted(name):
+    """Oracle: fvcore's own count of its convolutions and linear layers, the only products that these networks have."""
+    net = backbone(name, num_classes=10)
+    assert cost(net, 64).macs == cost(net, 64, "layers").macs > 0
+
+
+def test_the_conventions_differ_by_the_squeeze_and_by_what_fvcore_counts_besides():
+    """Oracle: C H W of the three maps; 2 an element for fvcore's batch norms in eval mode, of every norm's map."""
+    net = backbone("resnet8", PRESETS["fca-ts"], num_classes=10)
+    squeezed, layers, fvcore = (cost(net, 32, convention) for convention in CONVENTIONS)
+    maps = [16 * 32 * 32, 32 * 16 * 16, 64 * 8 * 8]
+    assert squeezed.macs - layers.macs == sum(maps)
+    norms = 3 * maps[0] + 3 * maps[1] + 3 * maps[2]  # stem and a block; two blocks with a projection
+    assert fvcore.macs - layers.macs == 2 * norms
+    assert [found.convention for found in (squeezed, layers, fvcore)] == list(CONVENTIONS.values())
+    assert squeezed.params == layers.params == fvcore.params
+
+
+def test_a_convention_that_does_not_exist_is_refused_and_the_others_are_named():
+    with pytest.raises(UserError, match=r"'flops' does not exist; allowed: layers\+squeeze, layers, fvcore"):
+        cost(nn.Conv2d(3, 4, 1), 8, "flops")
 
 
 def test_the_network_is_left_untouched_by_counting():
