@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -12,12 +11,11 @@ from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
+from search_space.axis_values import Choice, SpaceError, kernel, typed, words
 from search_space.design import NONE, AttentionDesign
-from search_space.errors import DesignError, UserError
-from search_space.text import excitation_fields, squeeze_fields
+from search_space.errors import DesignError
 from search_space.vocabulary import EXCITATIONS
 
-Choice = str | int | bool
 Choose = Callable[[str, tuple[Any, ...]], Any]
 
 
@@ -25,10 +23,6 @@ class Trial(Protocol):
     """What the space needs of an Optuna trial."""
 
     def suggest_categorical(self, name: str, choices: Any, /) -> Any: ...
-
-
-class SpaceError(UserError):
-    """An axis or an axis value that the space does not have."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +80,11 @@ class Space:
         if squeeze == "none":
             return NONE
         excitation = choose("excitation", self.excitation)
-        chosen = _words(squeeze, excitation)
+        chosen = words(squeeze, excitation)
         if chosen["excitation"] == "mlp" and "reduction" not in chosen:
             chosen["reduction"] = choose("reduction", self.reduction)
         elif chosen["excitation"] == "conv1d" and "kernel" not in chosen:
-            chosen["kernel"] = _kernel(choose("kernel", self.kernel))
+            chosen["kernel"] = kernel(choose("kernel", self.kernel))
         if squeeze == "dct":
             chosen["selection"] = choose("frequencies", self.frequencies)
         elif squeeze == "wavelet":
@@ -212,7 +206,7 @@ class Space:
             if name not in known:
                 raise SpaceError(f"axis {name!r} does not exist; axes: {', '.join(known)}.")
             given = values if isinstance(values, (list, tuple)) else [values]
-            changes[name] = tuple(_typed(name, value, type(known[name][0])) for value in given)
+            changes[name] = tuple(typed(name, value, type(known[name][0])) for value in given)
         narrowed = replace(self, **changes)
         narrowed._refuse({(name, value) for name, values in changes.items() for value in values})
         return narrowed
@@ -238,33 +232,3 @@ class Space:
             raise SpaceError(
                 f"space file {str(path)!r} can't be read: {error}. Write lines like depth = [1, 2]."
             ) from None
-
-
-def _words(squeeze: str, excitation: str) -> dict[str, Any]:
-    """Dataclass fields of two words of the text form; the operators dct and wavelet leave the rest to their axes."""
-    left = {"squeeze": squeeze} if squeeze in ("dct", "wavelet") else squeeze_fields(squeeze)
-    right = excitation_fields(excitation)
-    if left is None:
-        raise DesignError(f"squeeze: {squeeze!r} is not possible; write it as in a design's text, as avg+std.")
-    if right is None or right["excitation"] not in EXCITATIONS:
-        known = f"one of {', '.join(EXCITATIONS)} and its options, as mlp-bias"
-        raise DesignError(f"excitation: {excitation!r} is not possible; allowed: {known}.")
-    return left | right
-
-
-def _kernel(choice: str) -> int | None:
-    if choice == "adaptive":
-        return None
-    if not re.fullmatch(r"k[1-9][0-9]{0,2}", choice):
-        raise DesignError(f"kernel: {choice!r} is not possible; allowed: adaptive, or k and an odd number, as k3.")
-    return int(choice[1:])
-
-
-def _typed(axis: str, value: Any, kind: type) -> Choice:
-    if kind is bool and isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    if kind is int and isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
-        return int(value)
-    if isinstance(value, (str, bool, int)) and type(value) is kind:
-        return value
-    raise SpaceError(f"axis {axis}: {value!r} is not a {kind.__name__}.")
