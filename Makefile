@@ -11,9 +11,10 @@ demo: .venv/installed
 	@echo; echo "Best designs:"; $(BIN)/attnas results top -n 5 --storage $(DEMO)
 	@echo; echo "Front of accuracy against MACs:"; $(BIN)/attnas results pareto --storage $(DEMO)
 	@echo; echo "These are synthetic textures. What to type next:"
-	@echo "  $(BIN)/attnas results show se --storage $(DEMO)"
 	@echo "  $(BIN)/attnas results query 'accuracy > 0.5 and params < 80000' --storage $(DEMO)"
 	@echo "  $(BIN)/attnas train none se --recipe smoke --seeds 4 --backbone resnet8 --data synthetic --storage $(DEMO)"
+	@echo "  $(BIN)/attnas results show se --storage $(DEMO)    # after the line above"
+	@echo "  $(BIN)/attnas space show fca-ts --plot fca-ts.png"
 	@echo "  $(BIN)/attnas search --data cifar100 --backbone resnet20 --trials 200"
 	@echo "  $(BIN)/attnas search --data folder:/path/to/images --backbone resnet8 --epochs 5 --trials 24"
 	@echo "  $(BIN)/attnas cost fca-ts --backbone resnet50 --image-size 224 --classes 1000"

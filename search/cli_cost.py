@@ -46,16 +46,21 @@ def cost(
     """Parameters and multiply-accumulates (what papers call FLOPs) of a backbone with a design."""
     from search_space import NONE, find_design
     from trainers import design_cost, sites
+    from trainers.backbones import says_where
 
     if precision not in _DTYPES:
         raise UserError(f"precision {precision!r} is not possible; allowed: {', '.join(_DTYPES)}.")
     chosen = at_placement(find_design(design), placement)
-    image_size, classes = network_size(backbone, image_size), classes or (100 if is_small(backbone) else 1000)
+    image_size, classes = network_size(backbone, image_size), network_classes(backbone, classes)
     places = sites(backbone, image_size, chosen)
     found = design_cost(chosen, backbone, image_size, classes)
     plain = design_cost(NONE, backbone, image_size, classes)
     macs = _under(chosen, backbone, image_size, classes, convention)
-    facts: dict[str, Any] = {"design": str(chosen), "key": chosen.key, "placement": chosen.place}
+    facts: dict[str, Any] = {
+        "design": str(chosen),
+        "key": chosen.key,
+        "placement": "attn_layer" if says_where(backbone) else chosen.place,
+    }
     facts |= {"backbone": backbone, "image_size": image_size, "classes": classes, "places": len(places)}
     facts |= _ranks(chosen, places)
     facts |= {"params": found.params, "added_params": found.params - plain.params}
@@ -95,7 +100,11 @@ def _ranks(design: AttentionDesign | Layered, places: Sequence[Site]) -> dict[st
 def at_placement(design: AttentionDesign | Layered, placement: str | None) -> AttentionDesign | Layered:
     from search_space.layered import placed
 
-    return design if placement is None else placed(design, placement)
+    if placement is None:
+        return design
+    if f"@{placement}" not in str(design) and "@" in str(design):
+        raise UserError(f"placement {placement!r} given, and another in the design {str(design)!r}; drop one of them.")
+    return placed(design, placement)
 
 
 def is_small(backbone: str) -> bool:
@@ -107,6 +116,10 @@ def is_small(backbone: str) -> bool:
 
 def network_size(backbone: str, image_size: int | None) -> int:
     return image_size or (32 if is_small(backbone) else 224)
+
+
+def network_classes(backbone: str, classes: int | None) -> int:
+    return classes or (100 if is_small(backbone) else 1000)
 
 
 def _under(

@@ -158,10 +158,12 @@ def _same_network(frame: pd.DataFrame, wanted: AttentionDesign | Layered) -> pd.
     network = ["backbone", "image_size", "num_classes"]
     for _, rows in twins.groupby(network):
         backbone, image_size, classes = rows[network].iloc[0]
+        if ":" in backbone:
+            continue  # a storage may come from anywhere: no code that its rows name is run
         try:
             key = key_on(wanted, backbone, int(image_size), int(classes), scale="unit")
         except UserError:
-            continue  # the design does not exist on that network, or the user's factory of it is not here
+            continue  # the design does not exist on that network
         same.loc[rows.index] = rows["network_key"] == key
     return same
 

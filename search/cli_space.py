@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from search.cli_cost import at_placement, network_size
+from search.cli_cost import at_placement, network_classes, network_size
 from search.options import AXES, BACKBONE, DESIGN, JSON, NETWORK_SIZE, PLACEMENT, SPACE_FILE
-from search_space.errors import UserError
 
 if TYPE_CHECKING:
-    from search_space import AttentionDesign, Space
+    from search_space import AttentionDesign, Site, Space
 
 app = typer.Typer(
     help="The axes of the space, how many designs they make, and which.",
@@ -79,28 +78,32 @@ def show(
 ) -> None:
     """One design: its maths in words, the rank of its basis, cost a stage, neighbours, other spellings."""
     from search_space import AttentionDesign, find_design
+    from search_space.layered import spread
+    from search_space.sites import check
+    from trainers import sites
 
     chosen = at_placement(find_design(design), placement)
-    if not isinstance(chosen, AttentionDesign):
-        raise UserError(f"design {str(chosen)!r} is several, one for each place; show them one by one.")
-    facts = _facts(chosen, backbone, network_size(backbone, image_size))
+    size = network_size(backbone, image_size)
+    places = sites(backbone, size, chosen)
+    check(chosen, places)
+    pairs = list(zip(spread(chosen, len(places)), places, strict=True))
+    facts = _about(chosen) if isinstance(chosen, AttentionDesign) else {"design": str(chosen), "key": chosen.key}
+    facts |= {"backbone": backbone, "image_size": size, "stages": _stages(pairs)}
     if plot is not None:
-        from search.plots import draw_basis
+        from search.plots import draw_bases
 
-        sizes = dict.fromkeys((stage["height"], stage["width"]) for stage in facts["stages"])
-        draw_basis(chosen, list(sizes), [stage["channels"] for stage in facts["stages"]], plot)
+        draw_bases(list(dict.fromkeys(pairs)), str(chosen) if "words" in facts else "place by place", plot)
     print(json.dumps(facts)) if as_json else _say(facts)
 
 
-def _facts(design: AttentionDesign, backbone: str, image_size: int) -> dict[str, Any]:
-    from search_space import PUBLISHED, Space, SpaceError
+def _about(design: AttentionDesign) -> dict[str, Any]:
+    from dataclasses import replace
+
+    from search_space import PUBLISHED
     from search_space.words import aliases, in_words, neighbours
 
-    named = next((preset for preset in PUBLISHED.values() if preset.design == design), None)
-    try:
-        near = neighbours(design, Space())
-    except SpaceError:
-        near = {}  # a block, or a value outside the default axes
+    unmoved = replace(design, placement=None)
+    named = next((preset for preset in PUBLISHED.values() if preset.design == unmoved), None)
     return {
         "design": str(design),
         "key": design.key,
@@ -108,30 +111,25 @@ def _facts(design: AttentionDesign, backbone: str, image_size: int) -> dict[str,
         "paper": named.paper if named else None,
         "reading": named.reading if named else None,
         "words": in_words(design),
-        "backbone": backbone,
-        "image_size": image_size,
-        "stages": _stages(design, backbone, image_size),
-        "neighbours": near,
+        "neighbours": neighbours(design),
     }
 
 
-def _stages(design: AttentionDesign, backbone: str, image_size: int) -> list[dict[str, Any]]:
-    """Runs of equal places: their map, the rank of the basis there, parameters and MACs of them together."""
+def _stages(pairs: list[tuple[AttentionDesign, Site]]) -> list[dict[str, Any]]:
+    """Runs of equal places: design, map, the rank of the basis there, parameters and MACs of them together."""
     from itertools import groupby
 
     from search_space.bases import basis, is_linear, rank
-    from search_space.sites import added_macs, added_params, check
-    from trainers import sites
+    from search_space.sites import added_macs, added_params
 
-    places = sites(backbone, image_size, design)
-    check(design, places)
     stages = []
-    for site, run in groupby(places):
-        here = list(run)
+    for (design, site), run in groupby(pairs):
+        here = [place for _, place in run]
         linear = is_linear(design)
         shape = (site.height, site.width, site.channels)
         stages.append(
-            {"channels": site.channels, "height": site.height, "width": site.width, "places": len(here)}
+            {"design": str(design), "places": len(here)}
+            | {"channels": site.channels, "height": site.height, "width": site.width}
             | {"rows": len(basis(design, *shape)) if linear else None, "rank": rank(design, *shape) if linear else None}
             | {"params": added_params(design, here), "macs": added_macs(design, here)}
         )
@@ -140,6 +138,22 @@ def _stages(design: AttentionDesign, backbone: str, image_size: int) -> list[dic
 
 def _say(facts: dict[str, Any]) -> None:
     print(facts["design"])
+    if "words" in facts:
+        _say_what_it_is(facts)
+    print(f"in {facts['backbone']} at {facts['image_size']} px:")
+    for stage in facts["stages"]:
+        basis = f"  rank {stage['rank']} of {stage['rows']}" if stage["rows"] else ""
+        shape = f"{stage['channels']} x {stage['height']} x {stage['width']}"
+        own = "" if "words" in facts else f"  {stage['design']}"
+        cost = f"{stage['params']:>11,} params {stage['macs']:>13,} MACs"
+        print(f"  {stage['places']} x {shape:18}{basis:18} {cost}{own}")
+    if "neighbours" in facts:
+        print("neighbours, one axis away:")
+        for axis, texts in facts["neighbours"].items():
+            print(f"  {axis:12} {_few(texts, _SHOWN_NEIGHBOURS)}")
+
+
+def _say_what_it_is(facts: dict[str, Any]) -> None:
     for label in ("paper", "reading"):
         if facts[label]:
             print(f"{'our reading' if label == 'reading' else label:12} {facts[label]}")
@@ -148,14 +162,6 @@ def _say(facts: dict[str, Any]) -> None:
     others = [name for name in facts["aliases"] if name != facts["design"]]
     print(f"{'key':12} {facts['key']}")
     print(f"{'also called':12} {_few(others, 10) or 'nothing else'}")
-    print(f"in {facts['backbone']} at {facts['image_size']} px:")
-    for stage in facts["stages"]:
-        basis = f"  rank {stage['rank']} of {stage['rows']}" if stage["rows"] else ""
-        shape = f"{stage['channels']} x {stage['height']} x {stage['width']}"
-        print(f"  {stage['places']} x {shape:18}{basis:18} {stage['params']:>11,} params {stage['macs']:>13,} MACs")
-    print("neighbours, one axis away:" if facts["neighbours"] else "neighbours: none, it is outside the default space")
-    for axis, texts in facts["neighbours"].items():
-        print(f"  {axis:12} {_few(texts, _SHOWN_NEIGHBOURS)}")
 
 
 def _few(texts: list[str], number: int) -> str:
@@ -183,7 +189,7 @@ def _networks(space: Space, backbone: str, image_size: int | None) -> dict[str, 
     from trainers import design_cost, sites
 
     size = network_size(backbone, image_size)
-    classes = 100 if size == 32 else 1000
+    classes = network_classes(backbone, None)
     found: dict[str, dict[str, Any]] = {}
     for design in space.distinct():
         places = sites(backbone, size, design)

@@ -9,7 +9,7 @@ from typing import Any
 
 from results.row import Row
 from results.store import Store
-from search.recording import key_on, record, running_row
+from search.recording import key_on, record, running_row, versioned
 from search_space import AttentionDesign, Layered
 from search_space.sites import check
 from trainers import Cost, ImageData, Recipe, design_cost, sites, train
@@ -51,7 +51,7 @@ class Setting:
             "data": self.data.name,
             "data_hash": hashlib.sha256(rule.encode()).hexdigest()[:32],
             "split": self.split,
-            "backbone": self.backbone,
+            "backbone": versioned(self.backbone),
             "image_size": self.data.image_size,
             "num_classes": self.data.num_classes,
             "recipe": self.recipe.name,

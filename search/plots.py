@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,72 +12,118 @@ from search_space.errors import DesignError, UserError
 
 if TYPE_CHECKING:
     from search_space.bases import Array
+    from search_space.sites import Site
 
+_FORMATS = (".png", ".svg", ".pdf")
 _MOST_TILES = 49
 _ACROSS = 16
+_TILE = 1.2  # inches; at 150 dots an inch a 56-pixel map keeps three dots a pixel
+_HEADING = 0.5
+_NOTE = "red above zero, blue below, each tile scaled to itself"
 
 
-def draw_basis(design: AttentionDesign, sizes: list[tuple[int, int]], channels: list[int], path: Path) -> None:
-    """What the squeeze listens to: a tile for every row of its basis, at every size of map.
+@dataclass(frozen=True)
+class Panel:
+    """What one place hears: a heading, and a named picture for every row of its basis."""
 
-    A tile's colours are symmetric about white (zero), scaled to its own largest value. For band energies a tile is
-    the wavelet at the middle of the band. Raises `UserError` for a squeeze without a basis, or an impossible file.
+    heading: str
+    names: list[str]
+    tiles: list[Array]
+
+
+def draw_bases(heard: Sequence[tuple[AttentionDesign, Site]], title: str, path: Path) -> None:
+    """What each squeeze listens to on its map: a panel for each (design, site), a tile for every row of its basis.
+
+    Raises `UserError` for a squeeze without a basis, or an impossible file.
     """
+    if path.suffix not in _FORMATS or path.is_dir():
+        raise UserError(f"plot file {str(path)!r} is not possible; allowed: a file that ends in {', '.join(_FORMATS)}.")
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib.figure import Figure
 
-    shown = [(size, *_tiles(design, *size, channels)) for size in dict.fromkeys(sizes)]
-    lines = [-(-len(tiles) // _ACROSS) for _, _, tiles in shown]
-    across = min(_ACROSS, max(len(tiles) for _, _, tiles in shown))
-    figure = Figure(figsize=(1.0 + 0.9 * across, 0.6 + sum(0.45 + 1.05 * n for n in lines)), layout="constrained")
-    figure.suptitle(str(design))
-    parts = figure.subfigures(len(shown), 1, height_ratios=[0.45 + 1.05 * n for n in lines], squeeze=False)[:, 0]
-    for part, (size, names, tiles), rows in zip(parts, shown, lines, strict=True):
-        part.suptitle(f"{size[0]} x {size[1]} map", fontsize="small", x=0.01, ha="left")
+    panels = [_panel(design, site) for design, site in heard]
+    lines = [-(-len(panel.tiles) // _ACROSS) for panel in panels]
+    heights = [_HEADING + (_TILE + 0.2) * n for n in lines]
+    across = max(4, min(_ACROSS, max(len(panel.tiles) for panel in panels)))
+    figure = Figure(figsize=(0.5 + _TILE * across, 0.9 + sum(heights)), layout="constrained")
+    figure.suptitle(f"{title}\n{_NOTE}", fontsize="medium")
+    parts = figure.subfigures(len(panels), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for part, panel, rows in zip(parts, panels, lines, strict=True):
+        part.suptitle(panel.heading, fontsize="small", x=0.01, ha="left")
         axes = part.subplots(rows, across, squeeze=False).ravel()
         for axis in axes:
             axis.set_axis_off()
-        for axis, name, tile in zip(axes, names, tiles, strict=False):
+        for axis, name, tile in zip(axes, panel.names, panel.tiles, strict=False):
             largest = abs(tile).max() or 1.0
             axis.imshow(tile, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest")
-            axis.set_title(name, fontsize="xx-small")
+            axis.set_title(name, fontsize="x-small")
     try:
-        figure.savefig(path, dpi=120)
-    except (OSError, ValueError) as error:
+        figure.savefig(path, dpi=150)
+    except OSError as error:
         raise UserError(
-            f"plot file {str(path)!r} can't be written: {error}. Name a .png, .svg or .pdf file."
+            f"plot file {str(path)!r} can't be written: {error.strerror}; name a file elsewhere."
         ) from error
 
 
-def _tiles(design: AttentionDesign, height: int, width: int, channels: list[int]) -> tuple[list[str], list[Array]]:
-    """Names and pictures of the rows at one size."""
+def _panel(design: AttentionDesign, site: Site) -> Panel:
     from search_space import bases
-    from search_space.frequencies import frequencies
 
+    size = f"{site.height} x {site.width} map"
     if design.squeeze == "wavelet" and design.statistic == "energy":
-        tiles = bases.middle_wavelets(design, height, width)
-    elif bases.is_linear(design) or design.learned:
-        tiles = list(bases.basis(design, height, width, max(channels))[:_MOST_TILES])
-    else:
+        heading = f"{size}: one wavelet of each band; the squeeze sums the squares over all its shifts"
+        return Panel(heading, _band_names(design), bases.middle_wavelets(design, site.height, site.width))
+    if not (bases.is_linear(design) or design.learned):
         raise DesignError(
-            f"design {str(design)!r}: its squeeze has no basis to draw; allowed: dct, wavelet, recursive, ortho."
+            f"design {str(design)!r}: its squeeze has no basis to draw; allowed: avg, dct, wavelet, recursive, ortho."
         )
+    rows = bases.basis(design, site.height, site.width, site.channels)
+    more = f", the first {_MOST_TILES} of {len(rows)}" if len(rows) > _MOST_TILES else ""
+    heading = f"{size}: {_who_hears(design, site.channels, len(rows))}{more}"
+    return Panel(heading, _names(design, site, len(rows)), list(rows[:_MOST_TILES]))
+
+
+def _who_hears(design: AttentionDesign, channels: int, rows: int) -> str:
+    if rows == 1:
+        return "every channel hears it"
+    if design.learned:
+        return f"what each of {design.entries} channel groups chooses among"
+    if design.each:
+        return "every channel hears all of them"
+    whose = f"{rows} groups of {channels} channels"
+    return f"one for each of {whose}, in order"
+
+
+def _names(design: AttentionDesign, site: Site, rows: int) -> list[str]:
+    from search_space.frequencies import GRID, frequencies
+
     if design.squeeze == "dct":
-        names = [f"({u},{v})" for u, v in frequencies(str(design.selection))]
-    elif design.squeeze == "wavelet":
-        assert design.depth is not None
-        order = bases.bands(design.depth)
-        names = [_band_name(*order[i]) for i in bases.selected_bands(design)]
-    elif design.squeeze == "recursive":
-        names = ["mean", "row", "column", "diagonal"]
-    else:
-        names = [str(index) for index in range(len(tiles))]
-    return names, tiles
+        # FcaNet's rule: the index of the 7-grid times the size over 7
+        steps = [max(1, side // GRID) for side in (site.height, site.width)]
+        return [_frequency_name(u, v, *steps) for u, v in frequencies(str(design.selection))]
+    if design.squeeze == "wavelet":
+        return _band_names(design)
+    if design.squeeze == "recursive":
+        return ["mean", "change by row", "change by column", "diagonal"]
+    return ["mean"] if design.squeeze == "avg" else [str(index) for index in range(rows)]
+
+
+def _frequency_name(u: int, v: int, step_h: int, step_w: int) -> str:
+    own = f"({u},{v})"
+    here = f"({u * step_h},{v * step_w})"
+    return own if own == here else f"{own} is {here}"
+
+
+def _band_names(design: AttentionDesign) -> list[str]:
+    from search_space import bases
+
+    assert design.depth is not None
+    order = bases.bands(design.depth)
+    return [_band_name(*order[i]) for i in bases.selected_bands(design)]
 
 
 def _band_name(level: int, along_h: bool, along_w: bool) -> str:
     if not (along_h or along_w):
-        return f"{level} mean"
-    return f"{level} " + ("diagonal" if along_h and along_w else "row" if along_h else "column")
+        return f"level {level}: mean"
+    return f"{level}: " + ("diagonal" if along_h and along_w else "by row" if along_h else "by column")

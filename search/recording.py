@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 def running_row(design: AttentionDesign | Layered, seed: int, context: dict[str, Any], *, scale: str) -> Row:
     """The running row that claims an evaluation in a context (the columns of `results.row.CONTEXT`)."""
-    network = (context["backbone"], context["image_size"], context["num_classes"])
+    network = (context["backbone"].partition("#")[0], context["image_size"], context["num_classes"])
     cost = design_cost(design, *network)
     now = time.time()
     return Row(
@@ -43,12 +43,17 @@ def running_row(design: AttentionDesign | Layered, seed: int, context: dict[str,
 
 
 def key_on(design: AttentionDesign | Layered, backbone: str, image_size: int, num_classes: int, *, scale: str) -> str:
-    """The network key of a design on a backbone by name; a user's factory that was edited is another network."""
-    places, digest = sites(backbone, image_size, design), source_digest(backbone)
-    network = f"{backbone}#{digest}" if digest else backbone
+    """The network key of a design on a backbone by name."""
+    places, network = sites(backbone, image_size, design), versioned(backbone)
     return network_key(
         design, backbone=network, image_size=image_size, num_classes=num_classes, sites=places, scale=scale
     )
+
+
+def versioned(backbone: str) -> str:
+    """The backbone as rows name it: a user's factory with what its source was, for an edited one is another network."""
+    digest = source_digest(backbone)
+    return f"{backbone}#{digest}" if digest else backbone
 
 
 def record(row: Row, store: Store, training: Callable[[], Outcome]) -> tuple[Row, bool]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from results.row import Row
 from results.store import Store
-from search.recording import record, running_row
+from search.recording import record, running_row, versioned
 from search_space import AttentionDesign, Layered
 from trainers import Outcome, imagenet
 from trainers.imagenet import RetrainRecipe
@@ -40,7 +40,7 @@ def retrain(
         "data": tree.name,
         "data_hash": tree.listing_hash,
         "split": imagenet.SPLIT,
-        "backbone": backbone,
+        "backbone": versioned(backbone),
         "image_size": image_size,
         "num_classes": len(tree.classes),
         "recipe": recipe.name,

@@ -47,6 +47,12 @@ def attach(
     device and in the dtype of each. `scale` and `gate_start` are those of `build`; the design's own placement is not
     heeded. A `Layered` design is given out one by one. Raises `AttachError`, `DesignError`.
     """
+    if not isinstance(design, (AttentionDesign, Layered)):
+        raise AttachError(
+            f"design {design!r} is no AttentionDesign; write PRESETS['se'] or AttentionDesign.parse(text)."
+        )
+    if not (isinstance(where, (str, type, list, tuple)) or callable(where)):
+        raise AttachError(f"where={where!r}: allowed: a pattern, a list of patterns, a module type, or a function.")
     if isinstance(design, AttentionDesign) and design.squeeze == "ba":
         raise AttachError(
             f"design {str(design)!r} hears every convolution of a residual block, so it can't follow one module; "

@@ -79,6 +79,11 @@ class AttentionDesign:
         return self.placement or self.published_placement
 
     @property
+    def moved(self) -> bool:
+        """Whether it sits elsewhere than published."""
+        return self.placement is not None
+
+    @property
     def is_block(self) -> bool:
         return self.squeeze in BLOCKS
 

@@ -33,6 +33,10 @@ class Layered:
         return self.designs[0].place
 
     @property
+    def moved(self) -> bool:
+        return any(design.moved for design in self.designs)
+
+    @property
     def key(self) -> str:
         return " | ".join(design.key for design in self.designs)
 

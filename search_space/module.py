@@ -15,7 +15,7 @@ from search_space.excitation import Excitation
 from search_space.gates import EXCITATIONS
 from search_space.learned_squeeze import LearnedFrequencies, squeeze_of
 from search_space.sites import check_channels
-from search_space.squeeze import Squeeze, map_size
+from search_space.squeeze import Squeeze, check_map, map_size
 
 SCALES = ("unit", "paper")
 GATE_STARTS = ("paper", "identity")
@@ -27,6 +27,8 @@ class Attention(nn.Module):
     [B, C, H, W] -> [B, C, H, W]. The state dict holds learned weights (and batch norm's statistics) only: bases are
     computed for whatever size arrives.
     """
+
+    position = 0
 
     def __init__(
         self,
@@ -59,6 +61,7 @@ class Attention(nn.Module):
         return gate if self._gain == 1 else self._gain * gate
 
     def forward(self, x: Tensor) -> Tensor:
+        check_map(x, self.channels, self.design)
         gate = self.excite(self.squeeze(x)).to(x.dtype)[..., None, None]
         return x + gate if self._adds else x * gate
 
@@ -85,6 +88,10 @@ def build(design: AttentionDesign, channels: int, **options: Any) -> nn.Module:
     ("paper": the published gate; "identity": divided by its value on a zero squeeze, so that a sigmoid gate starts at
     1 instead of 1/2). `design.layer` is what timm takes as `attn_layer`. Raises `DesignError`.
     """
+    if not isinstance(design, AttentionDesign):
+        refuse("design", design, "an AttentionDesign, as PRESETS['se'] or AttentionDesign.parse('avg/mlp-r16')")
+    if type(channels) is not int or channels < 1:
+        refuse("channels", channels, "a whole number from 1")
     check_options(**{name: options[name] for name in ("scale", "gate_start") if name in options})
     if design == NONE:
         return nn.Identity()
@@ -106,8 +113,12 @@ def check_options(scale: str = "unit", gate_start: str = "paper") -> None:
 
 
 def settle(net: nn.Module) -> list[AttentionDesign]:
-    """The designs of a network's attentions in order, each learned selection replaced by what training chose."""
-    return [_settled(module) for module in net.modules() if isinstance(module, (Attention, Block))]
+    """The designs of a network's attentions, each learned selection replaced by what training chose.
+
+    In the order of their `position`, which who places them sets; otherwise in that of the network's modules.
+    """
+    found = [module for module in net.modules() if isinstance(module, (Attention, Block))]
+    return [_settled(module) for module in sorted(found, key=lambda module: module.position)]
 
 
 def _settled(attention: Attention | Block) -> AttentionDesign:

@@ -62,7 +62,7 @@ PUBLISHED: dict[str, Preset] = {
     "fca-nas": Preset(
         "dct-learned16/mlp-r16",
         "Qin et al., ICCV 2021, section 3.3",
-        f"z_c = sum over all 49 frequencies of softmax(logits of its channel group) DCT(x_c); {_SE}",
+        f"z_c = sum over all 49 frequencies of softmax(7 logits of its channel group) DCT(x_c); {_SE}",
         "no code was released: 16 groups, logits start at 0; `attnas train` writes the argmax back as text",
     ),
     "wavenet-c": Preset(
@@ -70,7 +70,7 @@ PUBLISHED: dict[str, Preset] = {
         "Salman et al., arXiv 2211.02695",
         f"z_c = one of four orthonormal 2x2 filters, applied with stride 2 until one pixel is left; {_SE}",
         "the filters are Haar's (mean, row, column, diagonal difference), one a quarter of each chunk of 512 channels; "
-        " each filter is applied to its own output; a side that is no power of two is area-resampled up to one",
+        "each filter is applied to its own output; a side that is no power of two is area-resampled up to one",
     ),
     "ortho": Preset(
         "ortho-s0/mlp-r16",
@@ -182,7 +182,7 @@ PUBLISHED: dict[str, Preset] = {
     ),
 }
 # what people may type instead; named in the error, because a second name for a row would be one too many
-NICKNAMES: dict[str, str | None] = {
+NICKNAMES = {
     "senet": "se",
     "ecanet": "eca",
     "gcnet": "gc",

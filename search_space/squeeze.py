@@ -6,6 +6,7 @@ All accumulate in float32 (float64 for float64 maps) and return the map's dtype.
 from __future__ import annotations
 
 from math import sqrt
+from operator import index
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from search_space import bases, pooling
 from search_space.channel_statistics import STATISTICS, wide
 from search_space.constants import analysis_matrices, basis_rows, entries_of_channels
 from search_space.design import AttentionDesign
+from search_space.errors import refuse
 
 
 class Squeeze(nn.Module):
@@ -41,8 +43,15 @@ class Squeeze(nn.Module):
 
 
 def map_size(x: Tensor) -> tuple[int, int, int]:
-    """(C, H, W), as numbers also while torch.jit traces, when shapes are tensors."""
-    return int(x.shape[1]), int(x.shape[2]), int(x.shape[3])
+    """(C, H, W) as plain numbers: also while torch.jit traces, when shapes are tensors, and in torch.compile, which
+    compiles again for another size of map."""
+    return index(x.shape[1]), index(x.shape[2]), index(x.shape[3])
+
+
+def check_map(x: Tensor, channels: int, design: AttentionDesign) -> None:
+    """Raises `DesignError` for a map that the layer was not built for."""
+    if x.dim() != 4 or x.shape[1] != channels:
+        refuse(f"map of {design}", tuple(x.shape), f"[B, {channels}, H, W]")
 
 
 class Orthonormal(Squeeze):

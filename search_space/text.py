@@ -8,7 +8,7 @@ from typing import Any
 
 from search_space.design import NONE, AttentionDesign
 from search_space.errors import DesignError
-from search_space.vocabulary import BLOCKS, EXCITATIONS, PLACEMENTS, STATISTICS
+from search_space.vocabulary import BLOCKS, EXCITATIONS, PLACEMENTS, SQUEEZES
 
 # words after an excitation's name, in this order
 _WORDS: dict[str, tuple[str, Any]] = {
@@ -135,29 +135,42 @@ def excitation_fields(text: str) -> dict[str, Any] | None:
 
 def _no_design(text: str) -> str:
     return (
-        f"design {text!r} is not a design text. A design is written SQUEEZE/EXCITATION: "
-        f"{' | '.join(STATISTICS)} (several joined by +) | context | recursive | ortho-s0 | dct-top16[-each] | "
-        f"haar-d3-all[-energy][-each], then / and {' | '.join(_example(name) for name in EXCITATIONS)}; or a block "
-        f"({', '.join(BLOCKS)}); or none. @ and a placement ({', '.join(PLACEMENTS)}) may follow. {_nearest(text)}"
-    ).rstrip()
-
-
-def _example(excitation: str) -> str:
-    return "mlp-r16" if excitation == "mlp" else excitation
+        f"design {text[:200]!r} is not a design text. {_nearest(text)} A design is SQUEEZE/EXCITATION[@PLACEMENT], as "
+        f"avg/mlp-r16, avg+std/cfc, dct-top16-each/affine or haar-d3-all-energy/conv1d-k3@mid; or a block, as simam or "
+        f"ema-g32; or none. Squeezes: {', '.join(SQUEEZES[1:])}; excitations: {', '.join(EXCITATIONS)}; blocks: "
+        f"{', '.join(BLOCKS)}; placements: {', '.join(PLACEMENTS)}."
+    )
 
 
 def _nearest(text: str) -> str:
-    """Did-you-mean, from the presets and the default space. Imported late: only an error needs it."""
+    """Did-you-mean, from the presets and the default space."""
     import difflib
 
+    from search_space.presets import PRESETS
+
+    text = text.strip().lower()[:100]
+    if text in PRESETS:
+        return f"It is the name of a preset: find_design({text!r}), or {str(PRESETS[text])!r}."
     meant = _spellings()
-    matches = difflib.get_close_matches(text.lower()[:100], meant, n=1, cutoff=0.5)
-    return f"Nearest valid spelling: {meant[matches[0]] or matches[0]}" if matches else ""
+    near = [f"{text}/mlp-r16"] if _is_squeeze(text) else difflib.get_close_matches(text, meant, n=1, cutoff=0.5)
+    return f"Nearest valid spelling: {meant.get(near[0], near[0])}." if near else ""
+
+
+def _is_squeeze(text: str) -> bool:
+    fields = squeeze_fields(text)
+    if fields is None:
+        return False
+    try:
+        return bool(AttentionDesign(**fields, excitation="fc").squeeze)
+    except DesignError:
+        return False
 
 
 @cache
-def _spellings() -> dict[str, str | None]:
+def _spellings() -> dict[str, str]:
+    """{what may be typed: what it should be}."""
     from search_space.presets import NICKNAMES, PRESETS
     from search_space.space import Space
 
-    return dict.fromkeys([*PRESETS, *map(str, PRESETS.values()), *map(str, Space().designs())]) | NICKNAMES
+    texts = [*PRESETS, *map(str, PRESETS.values()), *map(str, Space().designs())]
+    return {text: text for text in texts} | NICKNAMES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -12,13 +13,13 @@ from search_space.frequencies import frequencies
 from search_space.presets import PUBLISHED
 from search_space.space import Space
 from search_space.text import excitation_fields, excitation_text, squeeze_fields
-from search_space.vocabulary import EXCITATIONS, STATISTICS
+from search_space.vocabulary import BLOCKS, EXCITATIONS, PLACEMENTS, STATISTICS
 
 _PLACES = {
-    "after-norm": "after the last norm of the residual branch, before the shortcut is added",
-    "before-norm": "between the block's last spatial convolution and its norm",
+    "after-norm": "at the end of the residual branch, after its last norm, before the shortcut is added",
+    "before-norm": "between the last spatial convolution of the residual branch and its norm",
     "before-conv": "before every convolution of the residual branch",
-    "mid": "after norm and activation of the last spatial convolution",
+    "mid": "before the last convolution of the residual branch",
 }
 
 
@@ -43,7 +44,7 @@ def _squeeze(design: AttentionDesign) -> str:
         return f"inner product with a random filter of the channel's own, all orthonormal (seed {design.seed})"
     if design.learned:
         return f"DCT coefficient learned among all 49 for each of {design.entries} channel groups"
-    whose = "every channel hears all of them" if design.each else "one for each contiguous group of channels"
+    whose = "every channel hears all of them" if design.each else "channel c of C hears entry floor(c K / C) of the K"
     return f"{_rows(design)}; {whose}"
 
 
@@ -111,12 +112,57 @@ def _spellings() -> tuple[dict[str, Any], ...]:
     return tuple(squeeze_fields(str(design).partition("/")[0]) or {} for design in space.designs())
 
 
-def neighbours(design: AttentionDesign, space: Space) -> dict[str, list[str]]:
-    """{axis: texts} of the distinct designs of the space that differ from this one in that axis alone."""
+def neighbours(design: AttentionDesign) -> dict[str, list[str]]:
+    """{axis: texts} of the distinct designs that differ from this one in that axis alone.
+
+    Those of the default space, widened by the design's own values. A block's are its other placements, and half and
+    double its number.
+    """
+    if design.is_block:
+        return _block_neighbours(design)
+    space = _space_around(design)
     here = space.choices(design)
     found: dict[str, list[str]] = {}
     for other in space.neighbours(design):
         there = space.choices(other)
         axis = next(axis for axis in here.keys() & there.keys() if here[axis] != there[axis])
         found.setdefault(axis, []).append(str(other))
+    return found
+
+
+def _space_around(design: AttentionDesign) -> Space:
+    """The default space, with the values of this design among those of each axis."""
+    own = {
+        "squeeze": design.squeeze if design.squeeze in ("dct", "wavelet") else _squeeze_word(design),
+        "excitation": excitation_text(design, "g"),
+        "reduction": design.reduction,
+        "kernel": f"k{design.kernel}" if design.kernel else None,
+        "frequencies" if design.squeeze == "dct" else "bands": design.selection,
+        "wavelet": design.wavelet,
+        "depth": design.depth,
+        "placement": design.placement,
+    }
+    here = Space()
+    if design.squeeze == "none":
+        return here
+    known = here.axes()
+    return here.narrow(
+        {axis: [*known[axis], value] for axis, value in own.items() if value is not None and value not in known[axis]}
+    )
+
+
+def _squeeze_word(design: AttentionDesign) -> str:
+    return str(replace(design, each=False) if design.each else design).partition("/")[0]
+
+
+def _block_neighbours(design: AttentionDesign) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    option = BLOCKS[design.squeeze].option
+    if option is not None:
+        number = getattr(design, option)
+        changed = [number - 2, number + 2] if option == "kernel" else [number // 2, number * 2]
+        found[option] = [str(replace(design, **{option: other})) for other in changed if other > 0]
+    if design.squeeze != "ba":
+        elsewhere = (place for place in PLACEMENTS if place != design.place)
+        found["placement"] = [str(replace(design, placement=place)) for place in elsewhere]
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def test_the_gate_is_the_equation_over_all_convolutions() -> None:
         u1 = block.act1(block.conv1(x))
         u2 = block.act2(block.conv2(u1))
         u3 = block.conv3(u2)
-        block.attention._heard.clear()
+        block.attention._heard.sources.clear()
         found = block(x)
     weights = {name: tensor.numpy() for name, tensor in block.attention.state_dict().items()}
     total = np.zeros((3, 4))
@@ -81,10 +82,10 @@ def test_a_copied_or_pickled_block_hears_its_own_convolutions() -> None:
 def test_nothing_of_a_forward_pass_stays_or_is_copied() -> None:
     block = residual()
     block(torch.randn(2, 16, 3, 3))
-    assert block.attention._heard == []
+    assert block.attention._heard.sources == []
     block.act1(torch.randn(2, 4, 3, 3, requires_grad=True) * 1)  # heard, and never gated
-    assert len(block.attention._heard) == 1
-    assert copy.deepcopy(block).attention._heard == []  # a tensor of the graph could not be copied at all
+    assert len(block.attention._heard.sources) == 1
+    assert copy.deepcopy(block).attention._heard.sources == []  # a tensor of the graph could not be copied at all
 
 
 def test_an_aborted_forward_is_forgotten_by_the_next() -> None:
@@ -114,7 +115,7 @@ def test_a_batch_of_one_trains_nowhere_and_evaluates_everywhere() -> None:
     block, x = residual(), torch.randn(1, 16, 3, 3)
     with pytest.raises(DesignError, match="batch of one in training"):
         block(x)
-    assert block.attention._heard == []
+    assert block.attention._heard.sources == []
     assert block.eval()(x).shape == x.shape
 
 
@@ -131,3 +132,14 @@ def test_the_closed_forms_count_every_source(sources: tuple[int, ...]) -> None:
 
 def _linear(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear)
+
+
+def test_threads_may_share_a_bridged_network() -> None:
+    """Oracle: one thread alone. Evaluation mode: every forward pass is a function of its map."""
+    block = residual().eval()
+    x = torch.randn(8, 16, 16, 16)
+    with torch.no_grad():
+        expected = [block(image) for image in x.split(1)]
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda i: torch.no_grad()(block)(x[i : i + 1]), [i % 8 for i in range(200)]))
+    assert all(torch.equal(y, expected[i % 8]) for i, y in enumerate(found))

@@ -1,5 +1,7 @@
 """Counts of networks against fvcore on plainly written gates, and against each other. Literature: its own file."""
 
+import copy
+
 import pytest
 import torch
 from fvcore.nn import FlopCountAnalysis
@@ -191,3 +193,8 @@ def test_a_gate_that_is_applied_twice_is_counted_twice():
 def test_none_adds_nothing():
     places = sites("resnet20", 32)
     assert added_params(NONE, places) == added_macs(NONE, places) == 0
+
+
+def test_a_network_in_half_precision_costs_the_same():
+    net = backbone("resnet8", PRESETS["fca-ts"], num_classes=3)
+    assert cost(copy.deepcopy(net).bfloat16(), 32) == cost(net, 32)

@@ -23,6 +23,7 @@ from test_laws_subjects import (
 )
 from torch import Tensor, nn
 
+from search_space import PRESETS, DesignError, build
 from search_space.blocks import Block
 
 BATCH_STATISTICS = {"running_mean", "running_var", "num_batches_tracked"}
@@ -217,3 +218,17 @@ def test_a_state_dict_loads_strictly_into_a_layer_that_has_seen_another_image_si
     other.load_state_dict(layer.state_dict(), strict=True)
     for size in ((8, 8), (13, 11)):
         assert torch.equal(layer.eval()(maps(*size)), other.eval()(maps(*size)))
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name not in ("none", "ba")])
+@pytest.mark.parametrize("shape", [(2, 24, 8, 8), (2, 8, 8, 64), (2, 64, 8)])
+def test_a_map_that_the_layer_was_not_built_for_is_refused(name: str, shape: tuple[int, ...]) -> None:
+    """Some gates would take it, and gate another axis."""
+    with pytest.raises(DesignError, match=r"\[B, 64, H, W\]"):
+        build(PRESETS[name], 64)(torch.randn(shape))
+
+
+@pytest.mark.parametrize(("design", "channels"), [("se", 64), (PRESETS["se"], 64.0), (PRESETS["eca"], 0)])
+def test_build_refuses_what_is_no_design_and_no_width(design: object, channels: object) -> None:
+    with pytest.raises(DesignError, match=r"design|channels"):
+        build(design, channels)  # type: ignore[arg-type]

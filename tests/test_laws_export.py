@@ -131,3 +131,11 @@ def test_a_network_with_several_attentions_compiles(name: str) -> None:
     """In one graph, without a compiler behind it: what is proved is that the graph can be made."""
     net = network(name)
     same(torch.compile(net, fullgraph=True, backend="aot_eager")(images(2)), net(images(2)))
+
+
+@pytest.mark.parametrize("name", ["fca-ts", "wavenet-c", "fca-nas", GROUP_ENERGIES])
+def test_a_compiled_layer_takes_maps_of_other_sizes(name: str) -> None:
+    layer = trained(name)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    for size in (8, 10, 12):
+        same(compiled(maps(size, size)), layer(maps(size, size)))

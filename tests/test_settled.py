@@ -13,7 +13,7 @@ from results import open_store
 from search.objective import Setting, evaluate
 from search.recording import key_on
 from search.retraining import retrain
-from search_space import PRESETS, DesignError, Layered, find_design
+from search_space import PRESETS, DesignError, Layered, find_design, settle
 from trainers import PROXY, backbone, cost, imagenet_run, proxy, train
 from trainers.imagenet import RetrainRecipe
 from trainers.outcome import NotFiniteError
@@ -231,3 +231,29 @@ def test_a_wrong_number_of_designs_is_refused_with_exit_code_2(attnas, tree):
         done = attnas(words[0], "eca | eca", *words[1:], *small)
         assert done.code == 2 and "Traceback" not in done.err
         assert "2 joined by |" in done.err and "3, one for each place of this network" in done.err
+
+
+REVERSED = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self, num_classes, attn_layer):
+        super().__init__()
+        first, second = attn_layer(16), attn_layer(16)
+        self.second = second  # registered before the one that runs before it
+        self.first = nn.Sequential(nn.Conv2d(3, 16, 3), first)
+        self.head = nn.Linear(16, num_classes)
+    def forward(self, x):
+        return self.head(self.second(self.first(x)).mean((2, 3)))
+def net(num_classes, attn_layer):
+    return Net(num_classes, attn_layer)
+"""
+
+
+def test_places_are_settled_in_the_order_in_which_they_run(tmp_path, monkeypatch):
+    """Oracle: the factory says which place runs first, and the logits which frequency it chose."""
+    (tmp_path / "reversed_net.py").write_text(REVERSED)
+    monkeypatch.syspath_prepend(tmp_path)
+    net = backbone("reversed_net:net", find_design("dct-learned2/affine"), num_classes=2)
+    with torch.no_grad():
+        net.first[1][0].pooling.logits[:, 8] = 9.0  # (1, 1) of the 7 x 7 frequencies
+    assert [str(design) for design in settle(net)] == ["dct-at11.11/affine", "dct-at00.00/affine"]

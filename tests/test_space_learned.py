@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_space_oracles import random_maps, trained
 from torch import nn
+from torch.nn import functional as F
 
 from search_space import AttentionDesign, build, settle
 from search_space.bases import basis
+from search_space.frequencies import frequency_list
 
 GRID = [(u, v) for u in range(7) for v in range(7)]
 CERTAIN = 1e4  # logits so far apart that softmax is exactly 0 and 1
@@ -41,13 +44,13 @@ def test_decided_logits_are_the_explicit_list_of_frequencies(chosen: list[int], 
 
 
 def test_undecided_logits_are_the_softmax_mixture_of_all_forty_nine_rows() -> None:
-    """Oracle: sum over frequencies of p_f <row_f, x_c>, written as a loop over groups (attention.md 1.4)."""
+    """Oracle: sum over frequencies of p_f <row_f, x_c>, p the softmax of 7 logits, as a loop over groups."""
     layer = trained("dct-learned3/fc", 12)
     x = random_maps(12, 7, 8)
     rows = torch.from_numpy(basis(AttentionDesign.parse("dct-" + listed(list(range(32))) + "/fc"), 7, 8))
     rest = torch.from_numpy(basis(AttentionDesign.parse("dct-" + listed(list(range(32, 49))) + "/fc"), 7, 8))
     rows = torch.cat([rows, rest])
-    shares = layer.pooling.logits.softmax(1)  # type: ignore[union-attr, operator]
+    shares = (7 * layer.pooling.logits).softmax(1)  # type: ignore[union-attr, operator]
     expected = torch.stack(
         [(x[:, c] * (shares[c // 4][:, None, None] * rows).sum(0)).sum((1, 2)) for c in range(12)], 1
     )
@@ -114,3 +117,30 @@ def test_settle_has_a_design_for_every_place_blocks_too(texts: list[str]) -> Non
     """A layered design may mix blocks and learned squeezes; what is written back must fit the same places."""
     settled = [str(design) for design in settle(Network(texts))]
     assert [text.partition("-at")[0] for text in settled] == [text.partition("-learned")[0] for text in texts]
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 5e-4])
+def test_a_frequency_that_alone_tells_the_classes_apart_is_learned(weight_decay: float) -> None:
+    """Oracle: the data. Noise of mean 1 plus the DCT's (2, 1), whose sign is the class; nothing else differs."""
+    torch.manual_seed(0)
+    row = torch.from_numpy(np.outer(dct(2), dct(1))).float()
+    attention, head = build(AttentionDesign.parse("dct-learned4/mlp-r4"), 16), nn.Linear(16, 2)
+    weights = [*attention.parameters(), *head.parameters()]
+    optimiser = torch.optim.SGD(weights, lr=0.1, momentum=0.9, weight_decay=weight_decay)
+    for _ in range(300):
+        labels = torch.randint(0, 2, (64,))
+        signs = (2 * labels - 1).float()[:, None, None, None]
+        loss = F.cross_entropy(
+            head(attention(1 + torch.randn(64, 16, 8, 8) / 2 + 2 * signs * row).mean((2, 3))), labels
+        )
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    [settled] = settle(attention)
+    assert frequency_list(settled.selection).count((2, 1)) >= 2
+    assert attention.pooling.probabilities().max() > 0.9
+
+
+def dct(frequency: int) -> np.ndarray:
+    """[8] cosine of the orthonormal DCT-II, times sqrt(8)."""
+    return np.sqrt(2) * np.cos(np.pi * frequency * (np.arange(8) + 0.5) / 8)

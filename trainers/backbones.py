@@ -77,7 +77,11 @@ def backbone(
     net = _plain(name, num_classes)
     if design != NONE:
         carry(
-            net, design, _places(name, net, design.place, bridged=_bridged(design)), scale=scale, gate_start=gate_start
+            net,
+            design,
+            _places(name, net, design.place, bridged=_bridged(design), moved=design.moved),
+            scale=scale,
+            gate_start=gate_start,
         )
     return net
 
@@ -113,7 +117,12 @@ def sites(name: str, image_size: int, design: AttentionDesign | Layered = NONE) 
 
     No number is computed, unless a user's factory can't build on torch's meta device. Raises `BackboneError`.
     """
-    return _sites(name, image_size, design.place, _bridged(design))
+    return _sites(name, image_size, design.place, _bridged(design), design.moved)
+
+
+def says_where(name: str) -> bool:
+    """Whether the backbone is a factory that puts attention itself, so that a placement has no meaning."""
+    return is_factory(name) and bool(slots(_plain(name, 2)))
 
 
 def _bridged(design: AttentionDesign | Layered) -> bool:
@@ -133,8 +142,13 @@ def _plain(name: str, num_classes: int) -> nn.Module:
     raise BackboneError(_unknown(name))
 
 
-def _places(name: str, net: nn.Module, placement: str, *, bridged: bool) -> list[Place]:
+def _places(name: str, net: nn.Module, placement: str, *, bridged: bool, moved: bool) -> list[Place]:
     own = slots(net)
+    if own and moved:
+        raise BackboneError(
+            f"backbone {name!r} says itself where attention goes (attn_layer), so {placement!r} can't be heeded; "
+            "drop the placement."
+        )
     if own and bridged:
         raise BackboneError(
             f"backbone {name!r} says itself where attention goes (attn_layer), but ba hears every convolution of a "
@@ -182,11 +196,11 @@ class _Recorder(nn.Identity):
 
 
 @lru_cache(maxsize=256)
-def _sites(name: str, image_size: int, placement: str, bridged: bool) -> tuple[Site, ...]:
+def _sites(name: str, image_size: int, placement: str, bridged: bool, moved: bool) -> tuple[Site, ...]:
     def ask() -> tuple[Site, ...]:
         log: list[tuple[int, Site]] = []
         net = _plain(name, 2)
-        found = _places(name, net, placement, bridged=bridged)
+        found = _places(name, net, placement, bridged=bridged, moved=moved)
         for index, place in enumerate(found):
             heard = tuple(source.channels for source in place.sources) if bridged else ()
             place.put(_Recorder(index, log, heard))

@@ -79,7 +79,8 @@ def cost(net: nn.Module, image_size: int = 224, convention: str = DEFAULT_CONVEN
     params = sum(parameter.numel() for parameter in net.parameters())
     counted = copy.deepcopy(net).eval()
     gates = _open_gates(counted) if convention == DEFAULT_CONVENTION else []
-    example = torch.zeros(1, 3, image_size, image_size, device=next(counted.parameters()).device)
+    weight = next(counted.parameters())
+    example = torch.zeros(1, 3, image_size, image_size, device=weight.device, dtype=weight.dtype)
     macs = _count(counted, example, convention)
     macs += sum(added_macs(gate.design, gate.sites) for gate in gates)
     return Cost(params, macs, CONVENTIONS[convention])

@@ -131,7 +131,7 @@ def _in_rows(block: nn.Module, parts: Parts, path: str) -> bool:
 
 
 def _sources(block: nn.Module, parts: Parts, convolutions: list[str]) -> tuple[Source, ...]:
-    """What is heard of a convolution is what the next one reads."""
+    """What is heard of a convolution, as wide as what the next one reads."""
     heard = _present(block, parts.heard)
     found = []
     for path, reader in zip(heard, convolutions[-len(heard) :], strict=True):
@@ -155,11 +155,13 @@ def carry(
 ) -> None:
     """Puts the design into the places, its weights drawn in their order, like the network in device and dtype."""
     like = factory_of(net)
-    for place, one in zip(found, spread(design, len(found)), strict=True):
+    for position, (place, one) in enumerate(zip(found, spread(design, len(found)), strict=True)):
         if one.squeeze == "ba":
             _bridge(place, one, gate_start, like)
         elif one.squeeze != "none":
-            place.put(build(one, place.channels, scale=scale, gate_start=gate_start, **like))
+            layer = build(one, place.channels, scale=scale, gate_start=gate_start, **like)
+            layer.position = position  # type: ignore[assignment]  # a network may run its modules in another order
+            place.put(layer)
 
 
 def _bridge(place: Place, design: AttentionDesign, gate_start: str, like: dict[str, Any]) -> None:

@@ -80,7 +80,8 @@ def _timer(net: nn.Module, x: torch.Tensor, phase: str, dtype: torch.dtype, thre
         net.zero_grad(set_to_none=True)
 
     net.train(phase == "forward_backward")
-    return Timer("step()", globals={"step": locals()[phase]}, num_threads=threads)
+    steps = {"forward": forward, "forward_backward": forward_backward}
+    return Timer("step()", globals={"step": steps[phase]}, num_threads=threads)
 
 
 def _warm_up(timer: Timer) -> int:

@@ -100,7 +100,8 @@ def content_hash(recipe: Any, without: tuple[str, ...], **resolved: Any) -> str:
 
     A default is therefore part of what every old row means: give a new value a new recipe instead.
     """
-    content: dict[str, Any] = {"kind": type(recipe).__name__}
+    # rows of before are not taken for these: since then a seed draws the network's weights before attention's
+    content: dict[str, Any] = {"kind": type(recipe).__name__, "drawn": "network first"}
     for field in fields(recipe):
         value = resolved.get(field.name, getattr(recipe, field.name))
         if field.name not in without and value != field.default:

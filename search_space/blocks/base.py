@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from search_space.design import AttentionDesign
 from search_space.errors import refuse
+from search_space.squeeze import check_map
 
 
 class Block(nn.Module):
@@ -24,6 +25,7 @@ class Block(nn.Module):
     """
 
     rest: ClassVar[float]
+    position = 0
 
     def __init__(self, design: AttentionDesign, channels: int, *, gain: float = 1.0) -> None:
         super().__init__()
@@ -35,6 +37,7 @@ class Block(nn.Module):
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
+        check_map(x, self.channels, self.design)
         gate = self.gate(x)
         if self.gain != 1:
             gate = self.gain * gate
@@ -75,7 +78,9 @@ class PlaneGate(nn.Module):
 def check_groups(design: AttentionDesign, channels: int) -> None:
     assert design.groups is not None
     if channels % design.groups:
-        refuse("groups", f"{design} with {channels} channels", f"a number of groups that divides {channels}")
+        largest = max(groups for groups in range(1, design.groups + 1) if channels % groups == 0)
+        allowed = f"a number of groups that divides {channels}, as {design.squeeze}-g{largest}"
+        refuse("groups", f"{design} with {channels} channels", allowed)
 
 
 def check_reduction(design: AttentionDesign, channels: int, widest: int) -> None:

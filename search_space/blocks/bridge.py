@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,13 @@ from search_space.pooling import average
 from search_space.widths import hidden_width
 
 
+class _Heard(threading.local):
+    """Module and average of every source of the forward pass that this thread is in."""
+
+    def __init__(self) -> None:
+        self.sources: list[tuple[nn.Module, Tensor]] = []
+
+
 class Bridge(Block):
     """gate = sigmoid(W relu(sum_i BN(W_i GAP(u_i)))), u_i the output of the residual block's i-th convolution.
 
@@ -26,7 +34,8 @@ class Bridge(Block):
 
     `hear` is a forward hook for the modules that end the earlier convolutions, one distinct module each:
     `block.act1.register_forward_hook(bridge.hear)`. As a bound method it is copied with the network, and the copy
-    hears its own. The averages live from `hear` to the end of `forward`; copies and pickles never hold them.
+    hears its own. The averages live from `hear` to the end of `forward`, in each thread its own, so that threads may
+    share a network; copies and pickles never hold them.
     """
 
     rest = 0.5
@@ -48,25 +57,26 @@ class Bridge(Block):
             for source in (*self.sources, channels)
         )
         self.expand = nn.Linear(hidden, channels, bias=False, **factory)
-        self._heard: list[tuple[nn.Module, Tensor]] = []
+        self._heard = _Heard()
 
     def hear(self, module: nn.Module, inputs: object, output: Tensor) -> None:
         """A forward hook. Raises `RuntimeError` if the outputs do not come as `sources` says."""
-        if any(earlier is module for earlier, _ in self._heard):
-            self._heard.clear()  # the last forward was aborted before the gate
-        expected = self.sources[len(self._heard)] if len(self._heard) < len(self.sources) else None
+        so_far = self._heard.sources
+        if any(earlier is module for earlier, _ in so_far):
+            so_far.clear()  # the last forward was aborted before the gate
+        expected = self.sources[len(so_far)] if len(so_far) < len(self.sources) else None
         if output.shape[1] != expected:
-            heard, given = len(self._heard), output.shape[1]
-            self._heard.clear()
+            heard, given = len(so_far), output.shape[1]
+            so_far.clear()
             raise RuntimeError(
                 f"bridge attention: heard {given} channels as source {heard + 1}; "
                 f"expected sources of {self.sources} channels, in this order, then the gated map"
             )
-        self._heard.append((module, average(output, (2, 3))))
+        so_far.append((module, average(output, (2, 3))))
 
     def gate(self, x: Tensor) -> Tensor:
-        heard = [average_of_source for _, average_of_source in self._heard]
-        self._heard.clear()
+        heard = [average_of_source for _, average_of_source in self._heard.sources]
+        self._heard.sources.clear()
         if len(heard) != len(self.sources):
             raise RuntimeError(
                 f"bridge attention: heard {len(heard)} of {len(self.sources)} sources before the gated map; "
@@ -83,7 +93,11 @@ class Bridge(Block):
         return torch.sigmoid(self.expand(hidden))[..., None, None]
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_heard": []}
+        return {name: value for name, value in self.__dict__.items() if name != "_heard"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._heard = _Heard()
 
     @staticmethod
     def params(design: AttentionDesign, channels: int, sources: Sequence[int]) -> int:  # type: ignore[override]

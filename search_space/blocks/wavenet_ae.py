@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from search_space.blocks.base import Block, check_reduction
 from search_space.design import AttentionDesign
 from search_space.pooling import layout, wide
+from search_space.squeeze import check_map
 
 _BANDS = 4
 
@@ -37,6 +38,7 @@ class WaveNetAE(Block):
         self.expand = nn.Linear(hidden, bands, bias=False, **factory)
 
     def forward(self, x: Tensor) -> Tensor:
+        check_map(x, self.channels, self.design)
         bands = analysis(x.to(wide(x.dtype)))
         gated = bands * (self.gain * self.band_gate(bands, x.dtype)).to(bands.dtype)
         cropped = synthesis(gated)[..., : x.shape[2], : x.shape[3]]
