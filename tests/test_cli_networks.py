@@ -51,7 +51,9 @@ def test_rows_of_an_edited_network_are_not_ranked_with_those_of_before(tmp_path)
     for width in ("8", "12"):
         (tmp_path / "edited.py").write_text(FACTORY.replace("WIDTH", width))
         subprocess.run(command + words, cwd=tmp_path, env=environment, check=True, capture_output=True)
-    top = subprocess.run([*command, "results", "top"], check=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    top = subprocess.run(
+        [*command, "results", "top"], check=True, cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
     assert top.stdout.count("edited:net#") == 2, top.stdout + top.stderr
 
 
