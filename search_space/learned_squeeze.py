@@ -13,9 +13,9 @@ from search_space.design import AttentionDesign
 from search_space.frequencies import ALL_FREQUENCIES, spelled_out
 from search_space.squeeze import BandEnergy, Linear, Orthonormal, Squeeze, Statistics, map_size, squeeze_only
 
-# At 1 the logits of an even mixture, moved at the network's learning rate, stay where they are: 0.0006 in 4,300 steps.
-# 7 makes up for the mixture of 49 orthonormal rows, whose norm is 1/7.
-_SHARPNESS = 7.0
+# An even mixture passes a 49th of a gradient on to each logit, which at the network's learning rate moves none of them
+# (at 1 by 0.0006 in 4,300 steps); so they count 49-fold.
+_SHARPNESS = len(ALL_FREQUENCIES)
 
 
 class Context(Squeeze):
@@ -43,7 +43,7 @@ class Context(Squeeze):
 
 
 class LearnedFrequencies(Orthonormal):
-    """z_c = sum_f softmax(7 logits of its channel group)_f DCT_f(x_c) over all 49 frequencies (FcaNet section 3.3)."""
+    """z_c = sum_f softmax(49 logits of its channel group)_f DCT_f(x_c) over all 49 frequencies (FcaNet section 3.3)."""
 
     def __init__(self, design: AttentionDesign, channels: int, **factory: Any) -> None:
         super().__init__(squeeze_only(design), channels)

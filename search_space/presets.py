@@ -62,8 +62,9 @@ PUBLISHED: dict[str, Preset] = {
     "fca-nas": Preset(
         "dct-learned16/mlp-r16",
         "Qin et al., ICCV 2021, section 3.3",
-        f"z_c = sum over all 49 frequencies of softmax(7 logits of its channel group) DCT(x_c); {_SE}",
-        "no code was released: 16 groups, logits start at 0; `attnas train` writes the argmax back as text",
+        f"z_c = sum over all 49 frequencies of softmax(49 logits of its channel group) DCT(x_c); {_SE}",
+        "no code was released: 16 groups, logits start at 0 and count 49-fold, or they would not move; "
+        "`attnas train` writes the argmax back as text",
     ),
     "wavenet-c": Preset(
         "recursive/mlp-r16",

@@ -44,13 +44,13 @@ def test_decided_logits_are_the_explicit_list_of_frequencies(chosen: list[int], 
 
 
 def test_undecided_logits_are_the_softmax_mixture_of_all_forty_nine_rows() -> None:
-    """Oracle: sum over frequencies of p_f <row_f, x_c>, p the softmax of 7 logits, as a loop over groups."""
+    """Oracle: sum over frequencies of p_f <row_f, x_c>, p the softmax of 49 logits, as a loop over groups."""
     layer = trained("dct-learned3/fc", 12)
     x = random_maps(12, 7, 8)
     rows = torch.from_numpy(basis(AttentionDesign.parse("dct-" + listed(list(range(32))) + "/fc"), 7, 8))
     rest = torch.from_numpy(basis(AttentionDesign.parse("dct-" + listed(list(range(32, 49))) + "/fc"), 7, 8))
     rows = torch.cat([rows, rest])
-    shares = (7 * layer.pooling.logits).softmax(1)  # type: ignore[union-attr, operator]
+    shares = (49 * layer.pooling.logits).softmax(1)  # type: ignore[union-attr, operator]
     expected = torch.stack(
         [(x[:, c] * (shares[c // 4][:, None, None] * rows).sum(0)).sum((1, 2)) for c in range(12)], 1
     )
@@ -95,7 +95,7 @@ def test_a_network_of_the_written_back_designs_gives_the_same_output_in_the_limi
     net = Network(LEARNED)
     x = random_maps(16, 9, 7)
     written = None
-    for logit in (1.0, 10.0, CERTAIN):
+    for logit in (0.02, 0.2, CERTAIN):
         decide(net.attentions[0], [3, 3, 48, 0], logit)
         decide(net.attentions[2], [13, 7], logit)
         texts = [str(design) for design in settle(net)]
@@ -106,7 +106,7 @@ def test_a_network_of_the_written_back_designs_gives_the_same_output_in_the_limi
         fixed.load_state_dict(kept)  # strict: nothing but the logits is gone
         difference = float((fixed.eval()(x) - net.eval()(x)).abs().max().detach())
     assert difference < 1e-9
-    decide(net.attentions[0], [3, 3, 48, 0], 1.0)
+    decide(net.attentions[0], [3, 3, 48, 0], 0.02)
     assert (fixed(x) - net(x)).abs().max() > 1e-6  # before the limit it is another network
 
 
