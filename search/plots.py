@@ -91,8 +91,7 @@ def _who_hears(design: AttentionDesign, channels: int, rows: int) -> str:
         return f"what each of {design.entries} channel groups chooses among"
     if design.each:
         return "every channel hears all of them"
-    whose = f"{rows} groups of {channels} channels"
-    return f"one for each of {whose}, in order"
+    return f"one for each of {rows} groups of the {channels} channels, in order"
 
 
 def _names(design: AttentionDesign, site: Site, rows: int) -> list[str]:
