@@ -10,17 +10,22 @@ from search_space.layered import Layered
 from search_space.text import parse
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Preset:
-    """A published design: its text, where it was published, its equation in words, and where we had to read it.
+    """A published design: its text, where it was published, its equation in words, and what we had to read into it.
 
-    Its placement in a residual block is its design's (`design.place`).
+    Its placement in a residual block is its design's (`design.place`). An instance's docstring says all of it.
     """
 
     text: str
     paper: str
     equation: str
     reading: str = ""
+
+    def __post_init__(self) -> None:
+        lines = [f"{self.text}: {self.paper}.", "", f"{self.equation}.", f"Placement: {self.design.place}."]
+        lines += [f"Our reading: {self.reading}."] if self.reading else []
+        object.__setattr__(self, "__doc__", "\n".join(lines))
 
     @property
     def design(self) -> AttentionDesign:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
-from search_space import PRESETS, DesignError, Space, find_design
+from search_space import PRESETS, PUBLISHED, DesignError, Space, find_design
 
 # attention.md section 6.2, the published recipes, in the words of the grammar. Each is its own key, and rows are stored
 # and found by keys: a change here orphans people's rows. Write a migration, or don't change.
@@ -64,6 +66,12 @@ def test_presets_are_found_by_name_and_designs_by_text() -> None:
 def test_every_published_design_that_is_no_block_lies_in_the_default_space() -> None:
     designs = set(Space().designs())
     assert {name for name, design in PRESETS.items() if design not in designs} == BLOCKS
+
+
+def test_the_docstring_of_a_preset_has_paper_equation_and_placement() -> None:
+    for preset in PUBLISHED.values():
+        said = inspect.getdoc(preset) or ""
+        assert all(part in said for part in (preset.paper, preset.equation, f"Placement: {preset.design.place}"))
 
 
 def test_a_preset_sits_where_its_paper_puts_it() -> None:
