@@ -102,7 +102,7 @@ def at_placement(design: AttentionDesign | Layered, placement: str | None) -> At
 
     if placement is None:
         return design
-    if f"@{placement}" not in str(design) and "@" in str(design):
+    if design.moved and design.place != placement:
         raise UserError(f"placement {placement!r} given, and another in the design {str(design)!r}; drop one of them.")
     return placed(design, placement)
 
@@ -110,8 +110,9 @@ def at_placement(design: AttentionDesign | Layered, placement: str | None) -> At
 def is_small(backbone: str) -> bool:
     """Whether the backbone is one for 32-pixel images; a user's own is taken for one, as the proxy data are small."""
     from trainers.cifar_resnet import CIFAR
+    from trainers.factories import is_factory
 
-    return backbone in CIFAR or ":" in backbone
+    return backbone in CIFAR or is_factory(backbone)
 
 
 def network_size(backbone: str, image_size: int | None) -> int:

@@ -154,11 +154,12 @@ def _same_network(frame: pd.DataFrame, wanted: AttentionDesign | Layered) -> pd.
     if twins.empty:
         return same
     from search.recording import key_on
+    from trainers.factories import is_factory
 
     network = ["backbone", "image_size", "num_classes"]
     for _, rows in twins.groupby(network):
         backbone, image_size, classes = rows[network].iloc[0]
-        if ":" in backbone:
+        if is_factory(backbone):
             continue  # a storage may come from anywhere: no code that its rows name is run
         try:
             key = key_on(wanted, backbone, int(image_size), int(classes), scale="unit")

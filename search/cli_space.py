@@ -99,11 +99,11 @@ def show(
 def _about(design: AttentionDesign) -> dict[str, Any]:
     from dataclasses import replace
 
-    from search_space import PUBLISHED
+    from search_space import PRESETS, PUBLISHED
     from search_space.words import aliases, in_words, neighbours
 
     unmoved = replace(design, placement=None)
-    named = next((preset for preset in PUBLISHED.values() if preset.design == unmoved), None)
+    named = next((PUBLISHED[name] for name, preset in PRESETS.items() if preset == unmoved), None)
     return {
         "design": str(design),
         "key": design.key,

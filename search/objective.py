@@ -9,11 +9,12 @@ from typing import Any
 
 from results.row import Row
 from results.store import Store
-from search.recording import key_on, record, running_row, versioned
+from search.recording import key_on, record, running_row
 from search_space import AttentionDesign, Layered
 from search_space.sites import check
 from trainers import Cost, ImageData, Recipe, design_cost, sites, train
 from trainers.data import VALIDATION_SPLIT
+from trainers.factories import versioned
 
 EpochReport = Callable[[dict[str, float]], None]
 

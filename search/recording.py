@@ -16,7 +16,7 @@ from results.store import Store
 from search_space import AttentionDesign, Layered
 from search_space.sites import network_key
 from trainers import Outcome, design_cost, sites
-from trainers.backbones import source_digest
+from trainers.factories import versioned
 
 _log = logging.getLogger(__name__)
 
@@ -48,12 +48,6 @@ def key_on(design: AttentionDesign | Layered, backbone: str, image_size: int, nu
     return network_key(
         design, backbone=network, image_size=image_size, num_classes=num_classes, sites=places, scale=scale
     )
-
-
-def versioned(backbone: str) -> str:
-    """The backbone as rows name it: a user's factory with what its source was, for an edited one is another network."""
-    digest = source_digest(backbone)
-    return f"{backbone}#{digest}" if digest else backbone
 
 
 def record(row: Row, store: Store, training: Callable[[], Outcome]) -> tuple[Row, bool]:

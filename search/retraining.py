@@ -7,9 +7,10 @@ from pathlib import Path
 
 from results.row import Row
 from results.store import Store
-from search.recording import record, running_row, versioned
+from search.recording import record, running_row
 from search_space import AttentionDesign, Layered
 from trainers import Outcome, imagenet
+from trainers.factories import versioned
 from trainers.imagenet import RetrainRecipe
 from trainers.imagenet import retrain as train
 

@@ -55,6 +55,13 @@ def source_digest(name: str) -> str:
     return _load(name)[1] if is_factory(name) else ""
 
 
+def versioned(name: str) -> str:
+    """The network as rows and checkpoints name it: a user's factory with what its source was, for an edited one is
+    another network."""
+    digest = source_digest(name)
+    return f"{name}#{digest}" if digest else name
+
+
 def slots(net: nn.Module) -> list[Place]:
     """The places that a factory's `attn_layer` made, in the order in which it was called."""
     found = sorted((module for module in net.modules() if isinstance(module, _Slot)), key=lambda slot: slot.index)

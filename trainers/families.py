@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from search_space import AttentionDesign, UserError
 from search_space.attachment import factory_of, join, width_of
 from search_space.blocks.bridge import Bridge
-from search_space.errors import refuse
 from search_space.layered import Layered, spread
-from search_space.module import GATE_STARTS, build
+from search_space.module import build, check_options, gain
 from trainers.timm_import import prepare
 
 prepare()
@@ -165,10 +164,9 @@ def carry(
 
 
 def _bridge(place: Place, design: AttentionDesign, gate_start: str, like: dict[str, Any]) -> None:
-    if gate_start not in GATE_STARTS:
-        refuse("gate start", gate_start, ", ".join(GATE_STARTS))
-    gain = 1 / Bridge.rest if gate_start == "identity" else 1.0
-    bridge = Bridge(design, place.channels, [source.channels for source in place.sources], gain=gain, **like)
+    check_options(gate_start=gate_start)
+    sources = [source.channels for source in place.sources]
+    bridge = Bridge(design, place.channels, sources, gain=gain(Bridge.rest, gate_start), **like)
     for source in place.sources:
         # bound methods, because a copy of the network has to hear its own convolutions
         hook = partial(_hear_rows, bridge.hear) if source.channels_last else bridge.hear

@@ -9,9 +9,10 @@ import torch
 
 from search_space import AttentionDesign, Layered, UserError
 from search_space.sites import check
-from trainers.backbones import initialised, sites, source_digest
+from trainers.backbones import initialised, sites
 from trainers.checkpoint import Checkpoint, damaged, own_folder, write
 from trainers.environment import pick_device
+from trainers.factories import versioned
 from trainers.image_tree import Batches, Tree, tree_facts
 from trainers.imagenet_recipe import RetrainRecipe
 from trainers.imagenet_run import Run
@@ -98,9 +99,7 @@ def _identity(
     trained = (
         f"recipe {recipe.name} {recipe.hash}, {recipe.epochs} epochs, batch {recipe.batch_size}, peak {recipe.peak:g}"
     )
-    digest = source_digest(backbone)
-    network = f"{backbone}#{digest}" if digest else backbone  # a user's factory that was edited is another network
-    return f"{design} in {network} at {image_size} px on {data}, {trained}, seed {seed}"
+    return f"{design} in {versioned(backbone)} at {image_size} px on {data}, {trained}, seed {seed}"
 
 
 def _precision(wanted: str, place: torch.device, saved: Checkpoint | None, output: Path) -> str:
