@@ -5,6 +5,7 @@ Built once a size with NumPy and PyWavelets, in float64; no feature map is trans
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -77,32 +78,40 @@ def band_mean_vector(wavelet: str, depth: int, level: int, detail: bool, pixels:
     """[pixels] row whose inner product with a signal is, up to scale, the mean of one band of its 1-D analysis."""
     matrices = analysis(wavelet, depth, pixels)[:level]
     half = len(matrices[-1]) // 2
-    row = matrices[-1][half:].mean(0) if detail else matrices[-1][:half].mean(0)
-    for matrix in reversed(matrices[:-1]):
-        row = row @ matrix[: len(matrix) // 2]
-    return _unit(row)
+    return _unit(_on_pixels(matrices, matrices[-1][half:].mean(0) if detail else matrices[-1][:half].mean(0)))
 
 
 def middle_wavelets(design: AttentionDesign, height: int, width: int) -> list[Array]:
     """[H, W] for every selected band: the row of the analysis that gives the coefficient in the band's middle."""
-    assert design.wavelet is not None and design.depth is not None
-    order = bands(design.depth)
-    return [
-        np.outer(
-            _middle_row(design.wavelet, design.depth, level, along_h, height),
-            _middle_row(design.wavelet, design.depth, level, along_w, width),
-        )
-        for level, along_h, along_w in (order[i] for i in selected_bands(design))
-    ]
+    return [np.outer(*pair) for pair in _of_bands(design, height, width, _middle_vector)]
 
 
-def _middle_row(wavelet: str, depth: int, level: int, detail: bool, pixels: int) -> Array:
+def _middle_vector(wavelet: str, depth: int, level: int, detail: bool, pixels: int) -> Array:
     matrices = analysis(wavelet, depth, pixels)[:level]
     half = len(matrices[-1]) // 2
-    row = matrices[-1][half * detail + half // 2]
+    return _on_pixels(matrices, matrices[-1][half * detail + half // 2])
+
+
+def _on_pixels(matrices: tuple[Array, ...], row: Array) -> Array:
+    """A row over the input of the last level as a row over the pixels: through the approximations of those before."""
     for matrix in reversed(matrices[:-1]):
         row = row @ matrix[: len(matrix) // 2]
     return row
+
+
+def _of_bands(
+    design: AttentionDesign, height: int, width: int, vector: Callable[[str, int, int, bool, int], Array]
+) -> list[tuple[Array, Array]]:
+    """(`vector` along H, along W) of every selected band."""
+    assert design.wavelet is not None and design.depth is not None
+    order = bands(design.depth)
+    return [
+        (
+            vector(design.wavelet, design.depth, level, along_h, height),
+            vector(design.wavelet, design.depth, level, along_w, width),
+        )
+        for level, along_h, along_w in (order[i] for i in selected_bands(design))
+    ]
 
 
 def recursive_vectors(pixels: int) -> tuple[Array, Array]:
@@ -151,15 +160,8 @@ def _separable(design: AttentionDesign, height: int, width: int) -> list[tuple[A
     if design.squeeze == "dct":
         assert design.selection is not None
         return [(dct_vector(u, height), dct_vector(v, width)) for u, v in frequencies(design.selection)]
-    assert design.squeeze == "wavelet" and design.wavelet is not None and design.depth is not None
-    order = bands(design.depth)
-    return [
-        (
-            band_mean_vector(design.wavelet, design.depth, level, along_h, height),
-            band_mean_vector(design.wavelet, design.depth, level, along_w, width),
-        )
-        for level, along_h, along_w in (order[i] for i in selected_bands(design))
-    ]
+    assert design.squeeze == "wavelet"
+    return _of_bands(design, height, width, band_mean_vector)
 
 
 def is_linear(design: AttentionDesign) -> bool:

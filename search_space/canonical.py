@@ -26,8 +26,9 @@ def absorbs_signs(design: AttentionDesign) -> bool:
 
 
 def canonical(design: AttentionDesign) -> AttentionDesign:
-    # every excitation that takes several numbers a channel treats them alike, so their order is no part of a function
-    design = replace(design, squeeze="+".join(sorted(design.statistics, key=list(STATISTICS).index)) or design.squeeze)
+    if len(design.statistics) > 1:
+        # every excitation that takes several numbers a channel treats them alike: their order is no part of a function
+        design = replace(design, squeeze="+".join(sorted(design.statistics, key=list(STATISTICS).index)))
     if design.squeeze == "wavelet" and design.selection == f"coarse{3 * (design.depth or 0) + 1}":
         design = replace(design, selection="all")
     if design.each and design.entries == 1:

@@ -73,37 +73,21 @@ def relative_entropy(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Statistic:
-    """A function and its multiply-accumulates a channel, (H, W) -> MACs: additions and comparisons are none."""
+    """A function and its multiply-accumulates a pixel: additions and comparisons are none, so that average pooling,
+    which is no inner product in any paper's count, has none."""
 
     apply: Callable[[Tensor], Tensor]
-    macs: Callable[[int, int], int]
-
-
-def _none(height: int, width: int) -> int:
-    """Average pooling is no inner product in any paper's count."""
-    return 0
-
-
-def _one_a_pixel(height: int, width: int) -> int:
-    return height * width
-
-
-def _two_a_pixel(height: int, width: int) -> int:
-    return 2 * height * width
-
-
-def _blur(height: int, width: int) -> int:
-    return pooling.BLUR_MACS * height * width
+    macs_a_pixel: int
 
 
 STATISTICS: dict[str, Statistic] = {
-    "avg": Statistic(average, _none),
-    "max": Statistic(maximum, _none),
-    "blurmax": Statistic(blurred_maximum, _blur),
-    "std": Statistic(standard_deviation, _one_a_pixel),
-    "skew": Statistic(skewness, _two_a_pixel),
-    "l2": Statistic(root_mean_square, _one_a_pixel),
-    "energy": Statistic(energy, _one_a_pixel),
-    "entropy": Statistic(entropy, _one_a_pixel),
-    "relentropy": Statistic(relative_entropy, _one_a_pixel),
+    "avg": Statistic(average, 0),
+    "max": Statistic(maximum, 0),
+    "blurmax": Statistic(blurred_maximum, pooling.BLUR_MACS),
+    "std": Statistic(standard_deviation, 1),
+    "skew": Statistic(skewness, 2),
+    "l2": Statistic(root_mean_square, 1),
+    "energy": Statistic(energy, 1),
+    "entropy": Statistic(entropy, 1),
+    "relentropy": Statistic(relative_entropy, 1),
 }

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from search_space import pooling
 from search_space.design import AttentionDesign
 
 HALF = 0.5  # sigmoid(0), and hard sigmoid of 0
@@ -42,7 +43,7 @@ class Excitation(nn.Module):
 
 def wide_vector(z: Tensor) -> Tensor:
     """[B, C, 1] -> [B, C] in float32 at least."""
-    return z.squeeze(2).to(torch.promote_types(z.dtype, torch.float32))
+    return z.squeeze(2).to(pooling.wide(z.dtype))
 
 
 def standardised(z: Tensor, dim: int) -> Tensor:

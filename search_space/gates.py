@@ -12,7 +12,23 @@ from search_space.excitation import Excitation, sigmoid, standardised, wide_vect
 from search_space.learned_gates import CFC, FC, MLP, Affine, Conv1d
 
 
-class PFCA(Excitation):
+class Comparison(Excitation):
+    """Base of those below: one number a channel, 1 on a zero vector, and elementwise, so no convention counts MACs."""
+
+    @staticmethod
+    def rest(design: AttentionDesign) -> float:
+        return 1.0
+
+    @staticmethod
+    def macs(design: AttentionDesign, channels: int) -> int:
+        return 0
+
+    @staticmethod
+    def params(design: AttentionDesign, channels: int) -> int:
+        return 0
+
+
+class PFCA(Comparison):
     """gate = sigmoid(((z - m)^2 + 2 (s^2 + l)) / (4 (s^2 + l))), m and s^2 (unbiased) over the channels, l = 1e-4.
 
     Parameter-free channel attention (Shi et al. 2023): SimAM's inverse energy on the channel axis. Never below
@@ -32,14 +48,8 @@ class PFCA(Excitation):
     def rest(design: AttentionDesign) -> float:
         return sigmoid(0.5)
 
-    @staticmethod
-    def macs(design: AttentionDesign, channels: int) -> int:
-        return 0  # elementwise: no convolution, no linear layer, no squeeze
 
-    params = macs
-
-
-class Gated(Excitation):
+class Gated(Comparison):
     """gate = 1 + tanh(gamma s / sqrt(mean_c s^2 + 1e-5) + beta), s = alpha z (gated channel transformation, eq. 2-5).
 
     alpha starts at 1, gamma and beta at 0: the identity. Not to be mistaken for the Gaussian GCT.
@@ -57,33 +67,15 @@ class Gated(Excitation):
         return (1 + torch.tanh(self.gamma * embedded / norm + self.beta)).to(z.dtype)
 
     @staticmethod
-    def rest(design: AttentionDesign) -> float:
-        return 1.0
-
-    @staticmethod
-    def macs(design: AttentionDesign, channels: int) -> int:
-        return 0  # elementwise
-
-    @staticmethod
     def params(design: AttentionDesign, channels: int) -> int:
         return 3 * channels
 
 
-class Gaussian(Excitation):
+class Gaussian(Comparison):
     """gate = exp(-z^2 / (2 c^2)), z standardised over the channels, c = 2 (Gaussian context transformer, eq. 5-8)."""
 
     def forward(self, z: Tensor) -> Tensor:
         return torch.exp(-standardised(wide_vector(z), 1).square() / 8).to(z.dtype)
-
-    @staticmethod
-    def rest(design: AttentionDesign) -> float:
-        return 1.0
-
-    @staticmethod
-    def macs(design: AttentionDesign, channels: int) -> int:
-        return 0  # elementwise
-
-    params = macs
 
 
 EXCITATIONS: dict[str, type[Excitation]] = {

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from search_space import pooling
 from search_space.channel_statistics import wide
 from search_space.constants import basis_rows, entries_of_channels
 from search_space.design import AttentionDesign
@@ -51,7 +52,7 @@ class LearnedFrequencies(Orthonormal):
 
     def forward(self, x: Tensor) -> Tensor:
         channels, height, width = map_size(x)
-        dtype = torch.promote_types(x.dtype, torch.float32)
+        dtype = pooling.wide(x.dtype)
         choices = basis_rows(self.design, channels, height, width, dtype, x.device, torch.contiguous_format)
         rows = (self.probabilities(dtype) @ choices.flatten(1)).unflatten(1, (height, width))
         rows = rows[entries_of_channels(self.design, channels, x.device)]

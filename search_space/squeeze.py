@@ -73,7 +73,7 @@ class Statistics(Squeeze):
 
     @staticmethod
     def macs(design: AttentionDesign, channels: int, height: int, width: int) -> int:
-        return channels * sum(STATISTICS[name].macs(height, width) for name in design.statistics)
+        return channels * height * width * sum(STATISTICS[name].macs_a_pixel for name in design.statistics)
 
 
 class Linear(Orthonormal):
@@ -84,7 +84,7 @@ class Linear(Orthonormal):
 
     def forward(self, x: Tensor) -> Tensor:
         channels, height, width = map_size(x)
-        dtype = torch.promote_types(x.dtype, torch.float32)
+        dtype = pooling.wide(x.dtype)
         rows = basis_rows(self.design, channels, height, width, dtype, x.device, pooling.layout(x))
         if self.design.each:
             return (x.to(dtype).flatten(2) @ rows.flatten(1).T).to(x.dtype)

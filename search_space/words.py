@@ -10,7 +10,7 @@ from typing import Any
 from search_space.design import AttentionDesign
 from search_space.errors import DesignError
 from search_space.frequencies import frequencies
-from search_space.presets import PUBLISHED
+from search_space.presets import PRESETS, PUBLISHED
 from search_space.space import Space
 from search_space.text import excitation_fields, excitation_text, squeeze_fields
 from search_space.vocabulary import BLOCKS, EXCITATIONS, PLACEMENTS, STATISTICS
@@ -83,7 +83,7 @@ def _excitation(design: AttentionDesign) -> str:
 
 def aliases(design: AttentionDesign) -> list[str]:
     """Presets and texts that are the same function: those of the default axes and of single frequencies and bands."""
-    names = [name for name, preset in PUBLISHED.items() if preset.design.key == design.key]
+    names = [name for name, preset in PRESETS.items() if preset.key == design.key]
     if design.is_block or design.squeeze == "none":
         return names
     texts = []
