@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from results import Store, open_store
 from trainers.image_data import ImageData
 
 
@@ -81,6 +82,13 @@ def attnas(capsys, monkeypatch, tmp_path) -> Callable[..., Done]:
         return Done(code, printed.out, printed.err)
 
     return run
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty SQLite storage in a file."""
+    with open_store(f"sqlite:///{tmp_path}/rows.db") as opened:
+        yield opened
 
 
 @pytest.fixture(autouse=True, scope="session")

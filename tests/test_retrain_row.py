@@ -14,7 +14,7 @@ from PIL import Image
 from retrain_tree import make_tree
 from typer.testing import CliRunner
 
-from results import Row, Store, open_store
+from results import Row, Store
 from search.cli import app
 from search.retraining import retrain
 from search_space import DesignError, UserError, find_design
@@ -38,12 +38,6 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tree(tmp_path_factory.mktemp("row") / "pets")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(f"sqlite:///{tmp_path}/rows.db") as opened:
-        yield opened
 
 
 def go(tree: Path, store: Store, output: Path, design: str = "se", **options: Any) -> Row:

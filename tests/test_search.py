@@ -26,12 +26,6 @@ RECIPE = PROXY.changed(epochs=1, batch_size=60, crop_padding=1)
 
 
 @pytest.fixture
-def store(tmp_path):
-    with open_store(f"sqlite:///{tmp_path}/rows.db") as opened:
-        yield opened
-
-
-@pytest.fixture
 def trained(monkeypatch):
     """Counts real trainings and the designs they were of."""
     designs = []

@@ -28,12 +28,6 @@ def run(data, design=LEARNED, **options):
 
 
 @pytest.fixture
-def store(tmp_path):
-    with open_store(f"sqlite:///{tmp_path}/rows.db") as opened:
-        yield opened
-
-
-@pytest.fixture
 def nets(monkeypatch):
     """The networks that the proxy trainer makes."""
     made = []
