@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool
 
+from results.file_systems import network_file_system
 from results.schema import WRITE, StorageError, create_tables, find_version, upgrade
 from results.table import SCHEMA_VERSION
 
@@ -28,6 +29,14 @@ _DRIVERS = {
     "postgresql": "postgresql+psycopg",  # the default driver differs between SQLAlchemy 2.0 and 2.1
     "postgresql+psycopg": "postgresql+psycopg",
     "postgresql+psycopg2": "postgresql+psycopg2",
+}
+_POSTGRESQL_OPTIONS = {
+    "pool_pre_ping": True,
+    # What is read after the lock of `schema.lock` must be what the one before us has committed; a server may be set up
+    # to give every transaction a picture from its beginning instead, which is before the wait.
+    "isolation_level": "READ COMMITTED",
+    # Notice in a minute that the server's machine has vanished; the default of TCP is two hours.
+    "connect_args": {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3},
 }
 _PACKAGES = {"postgresql+psycopg": "psycopg[binary]", "postgresql+psycopg2": "psycopg2-binary"}
 
@@ -53,13 +62,32 @@ def open_engine(url: str, *, read_only: bool) -> Engine:
                 version = find_version(reader, shown)
         if version is None and read_only:
             raise StorageError(_missing(shown, "holds no results"))
-        if version is not None and version < SCHEMA_VERSION:
+        is_old = version is not None and version < SCHEMA_VERSION
+        if is_old or not read_only:
+            _refuse_network_file(parsed, shown)
+        if is_old:
             with _connected(parsed, read_only=False) as writer:
                 upgrade(writer, shown)
         engine = _connect(parsed, read_only=read_only)
         if version is None:
             create_tables(engine)
         return engine
+
+
+def check_openable(url: str) -> int | None:
+    """The schema version of the storage at `url`, None if it is still to be made; changes nothing.
+
+    Raises:
+        StorageError: `open_engine` could not open it for writing.
+    """
+    parsed = _parse(url)
+    shown = parsed.render_as_string(hide_password=True)
+    is_new = parsed.get_backend_name() == "sqlite" and _is_new_file(parsed, False)
+    _refuse_network_file(parsed, shown)
+    if is_new:
+        return None
+    with _explained(shown), _connected(parsed, read_only=True) as reader:
+        return find_version(reader, shown)
 
 
 def _parse(url: str) -> URL:
@@ -100,6 +128,19 @@ def _is_new_file(url: URL, read_only: bool) -> bool:
     return not path.exists()
 
 
+def _refuse_network_file(url: URL, shown: str) -> None:
+    """SQLite's log needs locks and shared memory that processes on several machines do not share (sqlite.org/wal)."""
+    if url.get_backend_name() != "sqlite" or _in_memory(url):
+        return
+    kind = network_file_system(str(url.database))
+    if kind is not None:
+        raise StorageError(
+            f"storage {shown} lies on a network file system ({kind}), where SQLite cannot keep two machines from "
+            "damaging the file; use a PostgreSQL database (postgresql://USER:PASSWORD@HOST/DATABASE), which several "
+            "machines may share, or name a file on a disk of this machine"
+        )
+
+
 def _missing(shown: str, what: str) -> str:
     return f"storage {shown} {what}; a search makes one: attnas search --storage {shown}"
 
@@ -129,7 +170,7 @@ def _connected(url: URL, *, read_only: bool) -> Iterator[Engine]:
 
 def _connect(url: URL, *, read_only: bool) -> Engine:
     is_sqlite = url.get_backend_name() == "sqlite"
-    options: dict[str, Any] = {} if is_sqlite else {"pool_pre_ping": True}
+    options: dict[str, Any] = {} if is_sqlite else dict(_POSTGRESQL_OPTIONS)
     if is_sqlite and _in_memory(url):
         # One connection that threads take in turn: with a connection each they would each see a database of its own.
         options = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}

@@ -6,15 +6,22 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from results.row import Row
+
 if TYPE_CHECKING:
     from results.store import Store
+
+STALE_SECONDS = 120.0
+"""A lease on another host dies of a heartbeat that is older: six beats missed."""
 
 _log = logging.getLogger(__name__)
 _DEAD_STATES = "ZX"  # killed, and only waiting for its parent to read how it ended
@@ -51,15 +58,25 @@ def owner_is_dead(owner: str) -> bool:
 
 
 @contextmanager
-def heartbeat(store: Store, identity: str, owner: str, every_seconds: float = 20.0) -> Iterator[None]:
+def heartbeat(
+    store: Store,
+    identity: str,
+    owner: str,
+    every_seconds: float = 20.0,
+    *,
+    progress: Callable[[], float | None] | None = None,
+) -> Iterator[None]:
     """Renew the lease on a claimed row from a daemon thread until the block is left.
+
+    `progress` tells the epochs done so far; it is called in that thread.
 
     A database that does not answer is tried again at the next beat; a lease that has been lost ends the beating, for
     the result may still be finished. Both are logged.
     """
     stop = threading.Event()
+    beat = partial(_beat, store, identity, owner, progress)
     thread = threading.Thread(
-        target=_beat_until, args=(stop, store, identity, owner, every_seconds), name="heartbeat", daemon=True
+        target=_beat_until, args=(stop, beat, identity, every_seconds), name="heartbeat", daemon=True
     )
     thread.start()
     try:
@@ -69,17 +86,29 @@ def heartbeat(store: Store, identity: str, owner: str, every_seconds: float = 20
         thread.join()
 
 
-def _beat_until(stop: threading.Event, store: Store, identity: str, owner: str, every_seconds: float) -> None:
+def _beat(store: Store, identity: str, owner: str, progress: Callable[[], float | None] | None) -> bool:
+    return store.beat(identity, owner, None if progress is None else progress())
+
+
+def _beat_until(stop: threading.Event, beat: Callable[[], bool], identity: str, every_seconds: float) -> None:
     while not stop.wait(every_seconds):
         try:
-            if not store.beat(identity, owner):
-                _log.warning("the lease on %s is no longer ours (%s)", identity, owner)
+            if not beat():
+                _log.warning("the lease on %s is no longer ours", identity)
                 return
         except SQLAlchemyError:
             _log.warning("no heartbeat for %s, trying again in %g seconds", identity, every_seconds, exc_info=True)
         except Exception:
             _log.exception("the heartbeat for %s has stopped", identity)
             return
+
+
+def lease_is_dead(row: Row, *, stale_seconds: float = STALE_SECONDS) -> bool:
+    """Whether a running row's process is gone: killed on this host, or silent for `stale_seconds` anywhere."""
+    if row.status != "running":
+        return False
+    assert row.owner is not None and row.heartbeat is not None, "every running row was claimed"
+    return time.time() - row.heartbeat > stale_seconds or owner_is_dead(row.owner)
 
 
 def _host() -> str:

@@ -24,7 +24,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from results.table import EVALUATIONS
+from results.table import EVALUATIONS, ROW_COLUMNS
 from search_space.errors import UserError
 
 MAX_CHARACTERS = 2000
@@ -32,7 +32,7 @@ MAX_DEPTH = 50
 
 QUERY_COLUMNS = {
     c.name: "text" if isinstance(c.type, sa.String) else "number"
-    for c in EVALUATIONS.c
+    for c in ROW_COLUMNS
     if not isinstance(c.type, sa.JSON) and c.name != "error"
 }
 """The columns that a query may name, each with its kind."""

@@ -8,7 +8,9 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-STATUSES = ("running", "complete", "failed")
+STATUSES = ("running", "complete", "stopped", "failed")
+MEASURED = ("complete", "stopped")
+"""The statuses of rows that have an accuracy and a loss."""
 FAILURES = ("oom", "nan", "bug", "infra", "timeout")
 SPLITS = ("validation", "test")
 
@@ -38,6 +40,9 @@ class Row:
     Times are unix seconds (UTC), `accuracy` is a fraction, `macs` are multiply-accumulates counted under
     `macs_convention`. `key` and `design` are the canonical and the written text form of the attention design;
     `settled` is the text of the design that the training chose, where the design leaves a choice to it.
+
+    A row is "complete" at the end of its schedule, "stopped" at a rung below it (`epochs` < `schedule_epochs`) and
+    measured all the same, "failed" without a measurement.
     """
 
     network_key: str
@@ -80,12 +85,21 @@ class Row:
     started: float | None = None
     finished: float | None = None
 
+    study: str | None = None  # the id of the study that had it trained
+    attempts: int = 1  # how many owners began it
+    latency_seconds: float | None = None
+    epochs_trained: float | None = None  # by this evaluation alone, less what a checkpoint gave; planned while running
+    progress: float | None = None  # epochs done when its owner was last heard
+
     def __post_init__(self) -> None:
         assert self.status in STATUSES, f"status {self.status!r} is none of {STATUSES}"
         assert self.split in SPLITS, f"split {self.split!r} is none of {SPLITS}"
-        if self.status == "complete":
+        assert self.attempts >= 1, f"attempts {self.attempts} of a row that somebody began"
+        if self.status in MEASURED:
             assert self.accuracy is not None and 0 <= self.accuracy <= 1, f"accuracy {self.accuracy} is no fraction"
-            assert self.loss is not None and math.isfinite(self.loss), f"loss {self.loss} of a complete row"
+            assert self.loss is not None and math.isfinite(self.loss), f"loss {self.loss} of a {self.status} row"
+        if self.status == "stopped":
+            assert self.epochs < self.schedule_epochs, "a row that reached the end of its schedule is complete"
         if self.status == "failed":
             assert self.failure in FAILURES, f"failure {self.failure!r} is none of {FAILURES}"
 

@@ -15,9 +15,32 @@ from search_space.errors import UserError
 WRITE = "attnas_write"
 """Execution option of a connection that will write: SQLite then takes the write lock when its transaction begins."""
 
+LAST_SEQ = "last_seq"
+"""The name in `META` of the last number that a finished row was given: one that is deleted is never given again."""
+
 _LOCK = 0x61747472  # any number, the same in every process
+_TAKE_LOCK = sa.select(
+    sa.func.set_config("idle_in_transaction_session_timeout", "60s", True), sa.func.pg_advisory_xact_lock(_LOCK)
+)
 _VERSION = META.c.name == "schema_version"
-_UPGRADES = {1: "ALTER TABLE evaluations ADD COLUMN settled TEXT"}
+_UPGRADES = {
+    1: ("ALTER TABLE evaluations ADD COLUMN settled TEXT",),
+    2: (
+        "ALTER TABLE evaluations ADD COLUMN study TEXT",
+        "ALTER TABLE evaluations ADD COLUMN attempts BIGINT NOT NULL DEFAULT 1",
+        "ALTER TABLE evaluations ADD COLUMN latency_seconds DOUBLE PRECISION",
+        "ALTER TABLE evaluations ADD COLUMN epochs_trained DOUBLE PRECISION",
+        "ALTER TABLE evaluations ADD COLUMN progress DOUBLE PRECISION",
+        "ALTER TABLE evaluations ADD COLUMN seq BIGINT NOT NULL DEFAULT 0",
+        "CREATE INDEX evaluations_changes ON evaluations (status, seq)",
+        "CREATE TABLE studies (id VARCHAR(32) NOT NULL PRIMARY KEY, name TEXT NOT NULL UNIQUE, config JSON NOT NULL, "
+        "config_hash VARCHAR(32) NOT NULL, created DOUBLE PRECISION NOT NULL)",
+        "CREATE TABLE latencies (network_key TEXT NOT NULL, hardware TEXT NOT NULL, conditions TEXT NOT NULL, "
+        "seconds DOUBLE PRECISION NOT NULL, seconds_iqr DOUBLE PRECISION NOT NULL, n BIGINT NOT NULL, "
+        "measured DOUBLE PRECISION NOT NULL, PRIMARY KEY (network_key, hardware, conditions))",
+        "INSERT INTO meta (name, value) VALUES ('last_seq', '0')",
+    ),
+}
 """What makes of each older version the next one."""
 
 
@@ -25,9 +48,9 @@ class StorageError(UserError):
     """A storage that cannot be opened: what was given, what is allowed, what to do next."""
 
 
-def insert(table: sa.Table, engine: Engine) -> Any:
-    """An INSERT that can say ON CONFLICT, in the dialect of `engine`."""
-    return (sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert)(table)
+def insert(table: sa.Table, dialect: str) -> Any:
+    """An INSERT that can say ON CONFLICT, in the dialect of that name."""
+    return (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
 
 
 def find_version(engine: Engine, shown: str) -> int | None:
@@ -48,10 +71,11 @@ def find_version(engine: Engine, shown: str) -> int | None:
 
 def create_tables(engine: Engine) -> None:
     with engine.execution_options(**{WRITE: True}).begin() as connection:
-        _lock(connection)
+        lock(connection)
         METADATA.create_all(connection)
-        version = insert(META, engine).values(name="schema_version", value=str(SCHEMA_VERSION))
-        connection.execute(version.on_conflict_do_nothing())
+        facts = {"schema_version": str(SCHEMA_VERSION), LAST_SEQ: "0"}
+        values = [{"name": name, "value": value} for name, value in facts.items()]
+        connection.execute(insert(META, engine.dialect.name).values(values).on_conflict_do_nothing())
 
 
 def upgrade(engine: Engine, shown: str) -> None:
@@ -62,9 +86,10 @@ def upgrade(engine: Engine, shown: str) -> None:
     """
     try:
         with engine.execution_options(**{WRITE: True}).begin() as connection:
-            _lock(connection)
+            lock(connection)
             for version in range(_read_version(connection, shown), SCHEMA_VERSION):  # another may have been first
-                connection.exec_driver_sql(_UPGRADES[version])
+                for statement in _UPGRADES[version]:
+                    connection.exec_driver_sql(statement)
             connection.execute(sa.update(META).where(_VERSION).values(value=str(SCHEMA_VERSION)))
     except DBAPIError as error:
         reason = " ".join(str(error.orig).split())
@@ -74,13 +99,14 @@ def upgrade(engine: Engine, shown: str) -> None:
         ) from error
 
 
-def _lock(connection: Connection) -> None:
-    """Keep other processes from changing the schema until the transaction ends; a SQLite writer does so already.
+def lock(connection: Connection) -> None:
+    """Keep other writers of this storage waiting until the transaction ends; a SQLite writer does so already.
 
-    Two `CREATE TABLE IF NOT EXISTS` at once can still collide in PostgreSQL.
+    A holder whose machine has vanished is put out by the server after a minute of silence: without that it would
+    keep everybody waiting until TCP gave it up, which takes hours.
     """
     if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        connection.execute(_TAKE_LOCK)
 
 
 def _read_version(connection: Connection, shown: str) -> int:

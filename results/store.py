@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Engine
 
 from results import query
+from results.changes import Scope, changes
 from results.engine import open_engine
-from results.lease import owner_is_dead
+from results.latencies import Latencies
+from results.lease import STALE_SECONDS, lease_is_dead
 from results.row import COLUMNS, Row
-from results.schema import WRITE, StorageError, insert
-from results.table import EVALUATIONS, SCHEMA_VERSION, from_cells, to_cells
+from results.schema import WRITE, StorageError, lock
+from results.studies import Studies
+from results.table import EVALUATIONS, ROW_COLUMNS, SCHEMA_VERSION, from_cells
+from results.turn import Turn, get
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SCHEMA_VERSION", "StorageError", "Store", "open_store"]
+__all__ = ["SCHEMA_VERSION", "StorageError", "Store", "lease_is_dead", "open_store"]
 
 _c = EVALUATIONS.c
+_Change = TypeVar("_Change", sa.Update, sa.Delete)
 
 
 def open_store(url: str, *, read_only: bool = False) -> Store:
@@ -61,62 +67,78 @@ class Store:
         """Close every connection."""
         self.engine.dispose()
 
-    def claim(self, row: Row, *, stale_seconds: float = 120.0) -> Row | None:
+    @property
+    def studies(self) -> Studies:
+        """The named studies of this storage."""
+        return Studies(self)
+
+    @property
+    def latencies(self) -> Latencies:
+        """The latencies that were measured on some hardware."""
+        return Latencies(self)
+
+    @contextmanager
+    def turn(self) -> Iterator[Turn]:
+        """One write transaction, alone among the writers of the storage, committed when its block is left."""
+        assert not self.read_only, "the store was opened read_only"
+        with self._writer.begin() as connection:
+            lock(connection)
+            yield Turn(connection)
+
+    def changes(self, since: int, **scope: Scope | Collection[Scope]) -> tuple[list[Row], int]:
+        """The rows that have finished after the cursor `since` (-1: all), every running row, and the new cursor.
+
+        `scope` names columns with the value or the values that they may have. The finished rows come first, in order
+        of commit, then the running ones by start. `curves`, `versions` and `error` are left empty.
+
+        Raises:
+            QueryError: no such column.
+        """
+        with self.engine.connect() as connection:
+            return changes(connection, since, scope)
+
+    def claim(self, row: Row, *, stale_seconds: float = STALE_SECONDS) -> Row | None:
         """Try to take a running `row` (with its owner) as ours to train.
 
-        Returns None if it is ours now, else the row that is already there: complete, failed, or running elsewhere. A
-        running row whose lease is dead is taken over: its heartbeat is older than `stale_seconds` (by this machine's
-        clock), or its owner was a process of this host that no longer lives.
+        Returns None if it is ours now, else the row that is already there: finished, or running elsewhere. A running
+        row whose lease is dead is taken over, as one attempt more: its heartbeat is older than `stale_seconds` (by this
+        machine's clock), or its owner was a process of this host that no longer lives. A running row of the same owner
+        and the same `started` is ours already: the answer to an earlier claim was lost.
         """
-        assert row.status == "running" and row.owner is not None, "claim takes a running row with its owner"
-        with self._write() as connection:
-            while True:  # goes round only when another process has changed the row in between
-                now = time.time()
-                mine = replace(row, heartbeat=now, started=now if row.started is None else row.started)
-                fresh = insert(EVALUATIONS, self.engine).values(to_cells(mine)).on_conflict_do_nothing()
-                if connection.execute(fresh.returning(_c.identity)).first() is not None:
-                    return None
-                there = _get(connection, row.identity)
-                if there is None:
-                    continue
-                if not lease_is_dead(there, stale_seconds=stale_seconds):
-                    return there
-                as_seen = (_c.owner == there.owner, _c.heartbeat == there.heartbeat)
-                take_over = _running(row.identity).where(*as_seen).values(to_cells(mine))
-                if connection.execute(take_over).rowcount == 1:
-                    return None
+        with self.turn() as turn:
+            return turn.claim(row, stale_seconds=stale_seconds)
 
-    def beat(self, identity: str, owner: str) -> bool:
-        """Renew the heartbeat of our running row; False if the lease is no longer ours."""
-        with self._write() as connection:
-            renew = _running(identity).where(_c.owner == owner).values(heartbeat=time.time())
-            return connection.execute(renew).rowcount == 1
+    def beat(self, identity: str, owner: str, progress: float | None = None) -> bool:
+        """Renew the heartbeat of our running row, and note the epochs done; False if the lease is no longer ours."""
+        values = {"heartbeat": time.time()} | ({} if progress is None else {"progress": progress})
+        with self.turn() as turn:
+            return turn.connection.execute(_owned(sa.update(EVALUATIONS), identity, owner).values(values)).rowcount == 1
 
     def finish(self, row: Row) -> bool:
-        """Write the final state of a complete or failed row; the first result stays, a second returns False.
+        """Write the final state of a row that has ended; the first result stays, a second returns False.
 
         A late result is accepted whoever holds the lease, and if the running row has vanished. `started` is kept from
-        the claim and `finished` is now, where the row says neither. Numbers that are not finite are stored as missing.
+        the claim and `finished` is now, where the row says neither; `study` and the number of attempts are those of the
+        running row. Numbers that are not finite are stored as missing.
         """
-        assert row.status != "running", "finish takes a complete or failed row"
-        final = replace(row, finished=time.time() if row.finished is None else row.finished)
-        fresh = insert(EVALUATIONS, self.engine).values(to_cells(final))
-        changes = {name: fresh.excluded[name] for name in COLUMNS if name != "identity"}
-        changes["started"] = sa.func.coalesce(fresh.excluded.started, _c.started)
-        write = fresh.on_conflict_do_update(index_elements=["identity"], set_=changes, where=_c.status == "running")
-        with self._write() as connection:
-            return connection.execute(write.returning(_c.identity)).first() is not None
+        with self.turn() as turn:
+            return turn.finish(row)
 
     def release(self, identity: str, owner: str) -> bool:
         """Give a claim back: delete the running row if it is ours."""
-        ours = (_c.identity == identity, _c.status == "running", _c.owner == owner)
-        with self._write() as connection:
-            return connection.execute(sa.delete(EVALUATIONS).where(*ours)).rowcount == 1
+        with self.turn() as turn:
+            return turn.connection.execute(_owned(sa.delete(EVALUATIONS), identity, owner)).rowcount == 1
+
+    def forget(self, identities: Iterable[str]) -> int:
+        """Delete those of these rows that have failed, so that they may be tried again; returns how many."""
+        failed = sa.delete(EVALUATIONS).where(_c.status == "failed", _c.identity == sa.bindparam("wanted"))
+        with self.turn() as turn:
+            return sum(turn.connection.execute(failed, {"wanted": identity}).rowcount for identity in identities)
 
     def get(self, identity: str) -> Row | None:
         """The row of this identity, if there is one."""
         with self.engine.connect() as connection:
-            return _get(connection, identity)
+            return get(connection, identity)
 
     def rows(self, **equals: str | float | None) -> list[Row]:
         """The rows whose columns equal these values (None: is missing), ordered by start.
@@ -139,36 +161,18 @@ class Store:
 
         found = self._select(*([] if where is None else [query.parse(where)]))
         # Without this a column of missing numbers would hold objects.
-        numbers = {c.name: "float64" for c in _c if isinstance(c.type, sa.Double) or (c.nullable and _is_integer(c))}
-        numbers |= {c.name: "int64" for c in _c if not c.nullable and _is_integer(c)}
+        numbers = {c.name: _number(c) for c in ROW_COLUMNS if isinstance(c.type, sa.Double | sa.BigInteger)}
         return pd.DataFrame([tuple(cells.values()) for cells in found], columns=list(COLUMNS)).astype(numbers)
 
     def _select(self, *wanted: sa.ColumnElement[bool]) -> list[dict[str, Any]]:
-        statement = sa.select(EVALUATIONS).where(*wanted).order_by(_c.started, _c.identity)
+        statement = sa.select(*ROW_COLUMNS).where(*wanted).order_by(_c.started, _c.identity)
         with self.engine.connect() as connection:
             return [dict(found) for found in connection.execute(statement).mappings()]
 
-    def _write(self) -> Any:
-        assert not self.read_only, "the store was opened read_only"
-        return self._writer.begin()
+
+def _number(column: sa.Column[Any]) -> str:
+    return "float64" if isinstance(column.type, sa.Double) or column.nullable else "int64"
 
 
-def _is_integer(column: sa.Column[Any]) -> bool:
-    return isinstance(column.type, sa.BigInteger)
-
-
-def _get(connection: Connection, identity: str) -> Row | None:
-    found = connection.execute(sa.select(EVALUATIONS).where(_c.identity == identity)).mappings().first()
-    return None if found is None else from_cells(dict(found))
-
-
-def _running(identity: str) -> sa.Update:
-    return sa.update(EVALUATIONS).where(_c.identity == identity, _c.status == "running")
-
-
-def lease_is_dead(row: Row, *, stale_seconds: float = 120.0) -> bool:
-    """Whether a running row's process is gone: killed on this host, or silent for `stale_seconds` anywhere."""
-    if row.status != "running":
-        return False
-    assert row.owner is not None and row.heartbeat is not None, "every running row was claimed"
-    return time.time() - row.heartbeat > stale_seconds or owner_is_dead(row.owner)
+def _owned(change: _Change, identity: str, owner: str) -> _Change:
+    return change.where(_c.identity == identity, _c.status == "running", _c.owner == owner)

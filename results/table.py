@@ -1,4 +1,4 @@
-"""The two tables, built from the fields of `Row` so that row and table cannot drift apart."""
+"""The tables. That of evaluations is built from the fields of `Row`, so that row and table cannot drift apart."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from results.row import COLUMNS, Row
 
-SCHEMA_VERSION = 2  # results.schema upgrades from older ones
+SCHEMA_VERSION = 3  # results.schema upgrades from older ones
 METADATA = sa.MetaData()
 
 _SQL_TYPES: dict[Any, type[sa.types.TypeEngine[Any]]] = {
@@ -34,6 +34,31 @@ EVALUATIONS = sa.Table(
     METADATA,
     sa.Column("identity", sa.String(32), primary_key=True),
     *(_column(name, get_type_hints(Row)[name]) for name in COLUMNS if name != "identity"),
+    # The order of commits, which no clock tells: 0 while running, or finished before the column was there.
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Index("evaluations_changes", "status", "seq"),
+)
+ROW_COLUMNS = tuple(EVALUATIONS.c[name] for name in COLUMNS)
+"""The columns of `EVALUATIONS` that are fields of `Row`, and the identity."""
+STUDIES = sa.Table(
+    "studies",
+    METADATA,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("config", sa.JSON, nullable=False),
+    sa.Column("config_hash", sa.String(32), nullable=False),
+    sa.Column("created", sa.Double, nullable=False),
+)
+LATENCIES = sa.Table(
+    "latencies",
+    METADATA,
+    sa.Column("network_key", sa.Text, primary_key=True),
+    sa.Column("hardware", sa.Text, primary_key=True),
+    sa.Column("conditions", sa.Text, primary_key=True),
+    sa.Column("seconds", sa.Double, nullable=False),
+    sa.Column("seconds_iqr", sa.Double, nullable=False),
+    sa.Column("n", sa.BigInteger, nullable=False),
+    sa.Column("measured", sa.Double, nullable=False),
 )
 META = sa.Table(
     "meta",
@@ -44,12 +69,12 @@ META = sa.Table(
 
 
 def to_cells(row: Row) -> dict[str, Any]:
-    """The row as values for every column of `EVALUATIONS`."""
+    """The row as values for every column of `ROW_COLUMNS`."""
     return {name: _storable(getattr(row, name)) for name in COLUMNS}
 
 
 def from_cells(cells: Mapping[str, Any]) -> Row:
-    """The row that a record of `EVALUATIONS` holds."""
+    """The row that a record of `ROW_COLUMNS` holds."""
     return Row(**{name: value for name, value in cells.items() if name != "identity"})
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from postgres import postgres, postgres_url, pytest_terminal_summary  # noqa: F401
 
 from results import Store, open_store
 from trainers.image_data import ImageData
@@ -89,6 +90,14 @@ def store(tmp_path: Path) -> Iterator[Store]:
     """An empty SQLite storage in a file."""
     with open_store(f"sqlite:///{tmp_path}/rows.db") as opened:
         yield opened
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty storage that processes can share: a law that takes it holds on both databases."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/a.db"
+    return str(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture(autouse=True, scope="session")

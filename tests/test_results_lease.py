@@ -47,11 +47,10 @@ def claim_all(url: str, barrier: Barrier, won: Queue[list[int]]) -> None:
         barrier.wait(timeout=60)  # an owner that has ended would lose its rows, rightly
 
 
-def test_of_many_processes_that_open_one_new_file_exactly_one_wins_each_row(tmp_path: Path) -> None:
+def test_of_many_processes_that_open_one_new_storage_exactly_one_wins_each_row(storage_url: str) -> None:
     context = multiprocessing.get_context("spawn")
     barrier, won = context.Barrier(4), context.Queue()
-    url = f"sqlite:///{tmp_path}/a.db"
-    processes = [context.Process(target=claim_all, args=(url, barrier, won), daemon=True) for _ in range(4)]
+    processes = [context.Process(target=claim_all, args=(storage_url, barrier, won), daemon=True) for _ in range(4)]
     for process in processes:
         process.start()
     seeds = sorted(seed for _ in processes for seed in won.get(timeout=60))
@@ -76,9 +75,8 @@ time.sleep(600)
 """
 
 
-def test_a_killed_owner_loses_only_its_running_row_and_that_at_once(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/a.db"
-    with open_store(url) as store, python(CLAIM_AND_WAIT, url) as process:
+def test_a_killed_owner_loses_only_its_running_row_and_that_at_once(storage_url: str) -> None:
+    with open_store(storage_url) as store, python(CLAIM_AND_WAIT, storage_url) as process:
         owner = say(process)
         there = store.claim(running(this_owner(), seed=99))
         assert there is not None and there.owner == owner and not owner_is_dead(owner)
@@ -88,7 +86,8 @@ def test_a_killed_owner_loses_only_its_running_row_and_that_at_once(tmp_path: Pa
             time.sleep(0.01)  # the kernel needs a moment; nobody has waited for the process yet
         assert store.claim(running(this_owner(), seed=99), stale_seconds=1e9) is None
         assert [row.seed for row in store.rows(status="complete")] == list(range(5))
-        assert [(row.seed, row.owner) for row in store.rows(status="running")] == [(99, this_owner())]
+        taken = [(row.seed, row.owner, row.attempts) for row in store.rows(status="running")]
+        assert taken == [(99, this_owner(), 2)]
 
 
 FINISH_FOREVER = """
@@ -102,25 +101,24 @@ for seed in range(10**6):
 """
 
 
-def test_every_row_that_was_reported_finished_outlives_kill_nine(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/a.db"
-    with python(FINISH_FOREVER, url) as process:
+def test_every_row_that_was_reported_finished_outlives_kill_nine(storage_url: str) -> None:
+    with python(FINISH_FOREVER, storage_url) as process:
         reported = [int(say(process)) for _ in range(40)]
         os.kill(process.pid, signal.SIGKILL)
         assert process.stdout is not None
         reported += [int(line) for line in process.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
-    with open_store(url) as store:
+    with open_store(storage_url) as store:
         stored = [row.seed for row in store.rows(status="complete")]
-        with store.engine.connect() as connection:
-            assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+        if store.engine.dialect.name == "sqlite":
+            with store.engine.connect() as connection:
+                assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
     assert set(reported) <= set(stored) and len(stored) <= len(reported) + 1
 
 
-def test_a_table_is_read_whole_while_another_process_writes_to_it(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/a.db"
-    with python(FINISH_FOREVER, url) as process:
+def test_a_table_is_read_whole_while_another_process_writes_to_it(storage_url: str) -> None:
+    with python(FINISH_FOREVER, storage_url) as process:
         say(process)
-        with open_store(url, read_only=True) as store:
+        with open_store(storage_url, read_only=True) as store:
             counts = []
             for _ in range(20):
                 frame = store.frame()
@@ -147,8 +145,8 @@ def test_a_recycled_process_number_is_not_taken_for_the_owner() -> None:
     assert owner_is_dead(f"{host}:{pid}:{int(start) + 1}")
 
 
-def test_the_heartbeat_beats_until_its_block_is_left(tmp_path: Path) -> None:
-    with open_store(f"sqlite:///{tmp_path}/a.db") as store:
+def test_the_heartbeat_beats_until_its_block_is_left(storage_url: str) -> None:
+    with open_store(storage_url) as store:
         store.claim(running("another-host:1:1"))
         first = store.rows()[0].heartbeat or 0
         with heartbeat(store, a_row().identity, "another-host:1:1", every_seconds=0.01):
@@ -156,6 +154,19 @@ def test_the_heartbeat_beats_until_its_block_is_left(tmp_path: Path) -> None:
         last = store.rows()[0].heartbeat
         time.sleep(0.1)
         assert store.rows()[0].heartbeat == last
+
+
+def test_a_heartbeat_tells_how_far_the_training_is_and_keeps_it_while_that_is_unknown(storage_url: str) -> None:
+    with open_store(storage_url) as store:
+        store.claim(running("another-host:1:1"))
+        told = iter([0.25, 1.5])
+        row = a_row()
+        with heartbeat(store, row.identity, "another-host:1:1", every_seconds=0.01, progress=lambda: next(told, None)):
+            wait_for(lambda: store.rows()[0].progress == 1.5)
+            noted = store.rows()[0].heartbeat or 0
+            wait_for(lambda: (store.rows()[0].heartbeat or 0) > noted)
+        assert store.rows()[0].progress == 1.5
+        assert not store.beat(row.identity, "me:1:1", 7.0) and store.rows()[0].progress == 1.5
 
 
 def test_a_heartbeat_tries_again_when_the_database_does_not_answer_and_says_so(
@@ -166,11 +177,11 @@ def test_a_heartbeat_tries_again_when_the_database_does_not_answer_and_says_so(
         first = store.rows()[0].heartbeat or 0
         beat, calls = store.beat, []
 
-        def locked_at_first(identity: str, owner: str) -> bool:
+        def locked_at_first(identity: str, owner: str, progress: float | None) -> bool:
             calls.append(identity)
             if len(calls) < 3:
                 raise OperationalError("UPDATE", {}, Exception("database is locked"))
-            return beat(identity, owner)
+            return beat(identity, owner, progress)
 
         monkeypatch.setattr(store, "beat", locked_at_first)
         with heartbeat(store, a_row().identity, "another-host:1:1", every_seconds=0.01):
@@ -188,7 +199,7 @@ def test_a_lost_lease_ends_the_heartbeat_with_a_warning(caplog: pytest.LogCaptur
 def test_a_heartbeat_that_fails_by_our_own_fault_is_logged_with_its_traceback(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_store: Store, _identity: str, _owner: str) -> bool:
+    def broken(*_: object) -> bool:
         raise RuntimeError("our own fault")
 
     monkeypatch.setattr(Store, "beat", broken)

@@ -55,8 +55,8 @@ _json = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | _finite | _te
 @st.composite
 def rows(draw: st.DrawFn) -> Row:
     """Any row that both databases can hold."""
-    status = draw(st.sampled_from(["running", "complete", "failed"]))
-    done = status == "complete"
+    status = draw(st.sampled_from(["running", "complete", "stopped", "failed"]))
+    done = status in ("complete", "stopped")
     texts: dict[str, Any] = {
         name: draw(_text) for name in (*IDENTITY[:3], "backbone", "key", "design", "data", "recipe")
     }
@@ -64,10 +64,15 @@ def rows(draw: st.DrawFn) -> Row:
         name: draw(_integer) for name in (*IDENTITY[4:], "image_size", "num_classes", "macs", "params")
     }
     times: dict[str, Any] = {
-        name: draw(st.none() | _finite) for name in ("seconds", "heartbeat", "started", "finished")
+        name: draw(st.none() | _finite)
+        for name in ("seconds", "heartbeat", "started", "finished", "latency_seconds", "epochs_trained", "progress")
     }
+    if status == "stopped":
+        numbers["epochs"] = draw(st.integers(-(2**63), 2**63 - 2))
+        numbers["schedule_epochs"] = draw(st.integers(numbers["epochs"] + 1, 2**63 - 1))
     optional: dict[str, Any] = {
-        name: draw(st.none() | _text) for name in ("error", "precision", "hardware", "commit", "owner", "settled")
+        name: draw(st.none() | _text)
+        for name in ("error", "precision", "hardware", "commit", "owner", "settled", "study")
     }
     return Row(
         **texts,
@@ -81,6 +86,7 @@ def rows(draw: st.DrawFn) -> Row:
         loss=draw(_finite if done else st.none() | _finite),
         curves=draw(st.lists(st.dictionaries(_text, _json, max_size=3), max_size=3)),
         macs_convention=draw(_text),
+        attempts=draw(st.integers(1, 2**63 - 1)),
         peak_memory_bytes=draw(st.none() | _integer),
         versions=draw(st.dictionaries(_text, _text, max_size=3)),
     )
@@ -115,6 +121,10 @@ def test_the_identity_depends_on_the_identity_fields_and_on_nothing_else(name: s
         {"loss": float("inf")},
         {"status": "failed", "failure": None},
         {"status": "failed", "failure": "unlucky"},
+        {"status": "stopped", "accuracy": None},
+        {"status": "stopped", "loss": None},
+        {"status": "stopped", "epochs": 20},
+        {"attempts": 0},
     ],
 )
 def test_a_row_that_contradicts_itself_cannot_be_built(wrong: dict[str, Any]) -> None:

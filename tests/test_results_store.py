@@ -1,11 +1,7 @@
-"""`results.store` in one process: what a claim, a beat and a finish do, and that nothing of a row is lost.
-
-The same laws hold on PostgreSQL: set ATTNAS_TEST_POSTGRES to the URL of an empty database to run them there too.
-"""
+"""`results.store` in one process: what a claim, a beat and a finish do, and that nothing of a row is lost."""
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -23,19 +19,20 @@ from test_results_row import a_row, rows, running
 from results import QueryError, Row, Store, open_store
 from results.lease import this_owner
 from results.row import COLUMNS
-from results.table import METADATA
+from results.table import EVALUATIONS
 
-POSTGRES = os.environ.get("ATTNAS_TEST_POSTGRES")
 ELSEWHERE = "another-host:1:1"
 
 
-@pytest.fixture(params=["sqlite file", "sqlite memory", *(["postgresql"] if POSTGRES else [])])
+def a_failed_row(**changes: Any) -> Row:
+    return a_row(**{"status": "failed", "failure": "oom", "accuracy": None, "loss": None} | changes)
+
+
+@pytest.fixture(params=["sqlite file", "sqlite memory", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    urls = {"sqlite file": f"sqlite:///{tmp_path}/a.db", "sqlite memory": "sqlite://", "postgresql": POSTGRES or ""}
-    with open_store(urls[request.param]) as store:
+    urls = {"sqlite file": f"sqlite:///{tmp_path}/a.db", "sqlite memory": "sqlite://"}
+    with open_store(urls.get(request.param) or request.getfixturevalue("postgres_url")) as store:
         yield store
-        if request.param == "postgresql":
-            METADATA.drop_all(store.engine)
 
 
 def test_a_free_row_is_ours_after_the_claim_and_running_under_our_name(store: Store) -> None:
@@ -54,11 +51,36 @@ def test_a_claimed_row_is_refused_to_others_and_to_its_owner_with_the_row_that_i
         assert there is not None and (there.status, there.owner) == ("running", this_owner())
 
 
-@pytest.mark.parametrize("final", [a_row(), a_row(status="failed", failure="oom", accuracy=None, loss=None)])
+@pytest.mark.parametrize("final", [a_row(), a_row(status="stopped"), a_failed_row()])
 def test_a_finished_row_is_never_claimed_again(store: Store, final: Row) -> None:
     store.finish(final)
     assert store.claim(running("me:1:1"), stale_seconds=0) == store.get(final.identity)
     assert store.rows() == [replace(final, finished=store.rows()[0].finished)]
+
+
+def test_a_claim_whose_answer_was_lost_may_be_made_again_by_its_owner_and_by_nobody_else(store: Store) -> None:
+    mine = running(this_owner(), started=5.0)
+    assert store.claim(mine) is None and store.claim(mine) is None
+    for other in (running(ELSEWHERE, started=5.0), running(this_owner(), started=6.0)):
+        assert store.claim(other) == store.get(mine.identity)
+    assert [(row.owner, row.started, row.attempts) for row in store.rows()] == [(this_owner(), 5.0, 1)]
+
+
+def test_each_take_over_of_a_dead_row_is_one_attempt_more_and_the_result_keeps_the_number(store: Store) -> None:
+    for attempts in (1, 2, 3):
+        mine = running(f"host{attempts}:1:1", started=float(attempts))
+        assert store.claim(mine, stale_seconds=-1) is None
+        assert store.claim(mine, stale_seconds=1e9) is None  # again, by its owner: no attempt more
+        assert [(row.owner, row.attempts) for row in store.rows()] == [(f"host{attempts}:1:1", attempts)]
+    store.finish(a_row())
+    assert store.rows()[0].attempts == 3
+
+
+def test_a_result_belongs_to_the_study_that_had_it_trained(store: Store) -> None:
+    store.claim(running("me:1:1", study="first"))
+    store.finish(a_row(study="second"))
+    store.finish(a_row(seed=99, study="second"))
+    assert [(row.seed, row.study) for row in store.rows(seed=3) + store.rows(seed=99)] == [(3, "first"), (99, "second")]
 
 
 def test_a_lease_of_another_host_dies_only_by_an_old_heartbeat(store: Store) -> None:
@@ -118,6 +140,48 @@ def test_a_result_keeps_the_start_of_its_claim_unless_it_brings_its_own(store: S
     assert all(abs((row.finished or 0) - time.time()) < 60 for row in store.rows())
 
 
+def test_only_failed_rows_are_forgotten_and_may_then_be_claimed(store: Store) -> None:
+    store.finish(a_failed_row(seed=1))
+    store.finish(a_failed_row(seed=2))
+    store.finish(a_row(seed=3))
+    store.finish(a_row(seed=4, status="stopped"))
+    store.claim(running(ELSEWHERE, seed=5))
+    named = [a_row(seed=seed).identity for seed in (1, 3, 4, 5, 6)]
+    assert store.forget(named) == 1 and store.forget(named) == 0
+    assert sorted(row.seed for row in store.rows()) == [2, 3, 4, 5]
+    assert store.claim(running("me:1:1", seed=1)) is None and store.claim(running("me:1:1", seed=2)) is not None
+
+
+def test_what_is_done_in_a_turn_is_done_together_or_not_at_all(store: Store) -> None:
+    with store.turn() as turn:
+        assert turn.claim(running("me:1:1", seed=1)) is None and turn.finish(a_row(seed=2))
+        assert [row.seed for row in turn.changes(-1)[0]] == [2, 1]
+    before = store.rows()
+    with pytest.raises(ZeroDivisionError), store.turn() as turn:
+        turn.finish(a_row(seed=1))
+        turn.claim(running("me:1:1", seed=3))
+        _ = 1 / 0
+    assert store.rows() == before and len(before) == 2
+
+
+def test_while_one_has_the_turn_nobody_else_writes(storage_url: str) -> None:
+    """The oracle: 4 writers that each read a number and write the next one come to the sum of their steps."""
+
+    def count(_: int) -> None:
+        with open_store(storage_url) as store:
+            for _ in range(10):
+                with store.turn() as turn:
+                    last = max((row.seed for row in turn.changes(-1)[0]), default=-1)
+                    time.sleep(0.001)
+                    assert turn.finish(a_row(seed=last + 1))
+
+    open_store(storage_url).close()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(count, range(4)))
+    with open_store(storage_url) as store:
+        assert sorted(row.seed for row in store.rows()) == list(range(40))
+
+
 def test_of_many_threads_exactly_one_wins_each_row(store: Store) -> None:
     barrier = threading.Barrier(8)
 
@@ -141,41 +205,26 @@ def test_of_many_threads_exactly_one_takes_over_a_dead_row(store: Store) -> None
     assert {row.owner for row in outcomes if row is not None} == {f"host{outcomes.index(None)}:1:1"}
 
 
-@pytest.mark.skipif(not POSTGRES, reason="SQLite's write lock leaves no moment between the look and the take-over")
-def test_an_owner_that_beats_between_the_look_and_the_take_over_keeps_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    with open_store(POSTGRES or "") as store:
-        store.claim(running(ELSEWHERE))
-        verdicts = [True, False]
-
-        def beats_meanwhile(row: Row, *, stale_seconds: float) -> bool:
-            assert len(verdicts) == 1 or store.beat(row.identity, ELSEWHERE)
-            return verdicts.pop(0)
-
-        monkeypatch.setattr("results.store.lease_is_dead", beats_meanwhile)
-        there = store.claim(running("me:1:1"))
-        assert there is not None and there.owner == ELSEWHERE and verdicts == []
-        METADATA.drop_all(store.engine)
-
-
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(row=rows())
 def test_a_row_comes_back_as_it_was_stored(store: Store, row: Row) -> None:
     """Only what the store itself sets may differ: the lease, and times that the row leaves open."""
+    with store.turn() as turn:
+        turn.connection.execute(EVALUATIONS.delete())
     if row.status == "running":
         row = replace(row, owner=row.owner or ELSEWHERE)
-        taken = store.claim(row) is None
+        assert store.claim(row) is None
         expected = replace(row, heartbeat=None, started=None)
     else:
-        taken = store.finish(row)
+        assert store.finish(row)
         expected = replace(row, finished=None, started=None)
     there = store.get(row.identity)
     assert there is not None
-    if taken:
-        open_times: dict[str, Any] = {
-            name: None for name in ("heartbeat", "started", "finished") if getattr(expected, name) is None
-        }
-        assert replace(there, **open_times) == expected
-        assert row.started in (None, there.started) and row.finished in (None, there.finished)
+    open_times: dict[str, Any] = {
+        name: None for name in ("heartbeat", "started", "finished") if getattr(expected, name) is None
+    }
+    assert replace(there, **open_times) == expected
+    assert row.started in (None, there.started) and row.finished in (None, there.finished)
 
 
 def test_numbers_that_are_not_finite_and_text_that_no_database_takes_are_still_recorded(store: Store) -> None:

@@ -1,0 +1,56 @@
+"""What has changed in the table since somebody last looked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from results import query
+from results.row import STATUSES, Row
+from results.table import EVALUATIONS, ROW_COLUMNS, from_cells
+
+Scope = str | float | None
+
+_c = EVALUATIONS.c
+_HEAVY = ("curves", "versions", "error")
+_LIGHT = [column for column in ROW_COLUMNS if column.name not in _HEAVY]
+_FINISHED = [status for status in STATUSES if status != "running"]
+_LONGEST_IN = 500  # a database binds only so many parameters to a statement (SQLite 32,766; older ones 999)
+
+
+def changes(
+    connection: Connection, since: int, scope: Mapping[str, Scope | Collection[Scope]]
+) -> tuple[list[Row], int]:
+    """The rows of `Store.changes`, and the cursor to ask with next time."""
+    named = {name: (query.column(name), _allowed(value)) for name, value in scope.items()}
+    long = {name: values for name, (_, values) in named.items() if len(values) > _LONGEST_IN}
+    conditions = [_is_in(column, values) for name, (column, values) in named.items() if name not in long]
+    # One statement, so that a row which finishes meanwhile is seen running or finished, and not neither.
+    changed = sa.or_(sa.and_(_c.status.in_(_FINISHED), _c.seq > since), _c.status == "running")
+    found = connection.execute(sa.select(*_LIGHT, _c.seq).where(changed, *conditions)).mappings()
+    rows = []
+    for cells in map(dict, found):
+        seq = cells.pop("seq")
+        row = from_cells(cells)
+        if all(getattr(row, name) in values for name, values in long.items()):
+            rows.append((seq, row))
+    rows.sort(key=_order)
+    return [row for _, row in rows], max([since, *(seq for seq, row in rows if row.status != "running")])
+
+
+def _order(numbered: tuple[int, Row]) -> tuple[bool, int, float, str]:
+    seq, row = numbered
+    return row.status == "running", seq, row.started or 0.0, row.identity
+
+
+def _allowed(value: Scope | Collection[Scope]) -> Collection[Any]:
+    return [value] if value is None or isinstance(value, str | int | float) else frozenset(value)
+
+
+def _is_in(column: sa.ColumnElement[Any], values: Collection[Any]) -> sa.ColumnElement[bool]:
+    some = [value for value in values if value is not None]
+    inside = column.in_(some)
+    return inside if len(some) == len(values) else sa.or_(inside, column.is_(None))

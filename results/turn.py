@@ -1,0 +1,93 @@
+"""One write transaction on the table of evaluations, alone among the writers of its storage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from results.changes import Scope, changes
+from results.lease import STALE_SECONDS, lease_is_dead
+from results.row import COLUMNS, Row
+from results.schema import LAST_SEQ, insert
+from results.table import EVALUATIONS, META, ROW_COLUMNS, from_cells, to_cells
+
+_c = EVALUATIONS.c
+_IDENTITY = _c.identity == sa.bindparam("wanted")
+_GET = sa.select(*ROW_COLUMNS).where(_IDENTITY)
+_TAKE_OVER = sa.update(EVALUATIONS).where(_IDENTITY)
+_NEXT_SEQ = (
+    sa.update(META)
+    .where(META.c.name == LAST_SEQ)
+    .values(value=sa.cast(sa.cast(META.c.value, sa.BigInteger) + 1, sa.Text))
+    .returning(META.c.value)
+)
+
+
+class Turn:
+    """What a writer sees and does while no other writer of the storage is at work; made by `Store.turn`.
+
+    Keep it short: everybody else waits. An exception undoes all of it.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def changes(self, since: int, **scope: Scope | Collection[Scope]) -> tuple[list[Row], int]:
+        """As `Store.changes`, and nothing can change until the turn ends."""
+        return changes(self.connection, since, scope)
+
+    def claim(self, row: Row, *, stale_seconds: float = STALE_SECONDS) -> Row | None:
+        """As `Store.claim`."""
+        assert row.status == "running" and row.owner is not None, "claim takes a running row with its owner"
+        now = time.time()
+        mine = replace(row, heartbeat=now, started=now if row.started is None else row.started)
+        if self.connection.execute(_claim(self._dialect), to_cells(mine) | {"seq": 0}).first() is not None:
+            return None
+        there = get(self.connection, row.identity)
+        assert there is not None, "a row cannot go while we have the turn"
+        ours = there.status == "running" and (there.owner, there.started) == (row.owner, row.started)
+        if not ours and not lease_is_dead(there, stale_seconds=stale_seconds):
+            return there
+        mine = replace(mine, attempts=there.attempts + (not ours))
+        self.connection.execute(_TAKE_OVER, to_cells(mine) | {"wanted": row.identity})
+        return None
+
+    def finish(self, row: Row) -> bool:
+        """As `Store.finish`."""
+        assert row.status != "running", "finish takes a row that has ended"
+        final = replace(row, finished=time.time() if row.finished is None else row.finished)
+        seq = int(self.connection.execute(_NEXT_SEQ).scalar_one())
+        return self.connection.execute(_finish(self._dialect), to_cells(final) | {"seq": seq}).first() is not None
+
+    @property
+    def _dialect(self) -> str:
+        return self.connection.dialect.name
+
+
+def get(connection: Connection, identity: str) -> Row | None:
+    found = connection.execute(_GET, {"wanted": identity}).mappings().first()
+    return None if found is None else from_cells(dict(found))
+
+
+# Built once: to build and look up a statement of forty columns takes longer than SQLite takes to run it.
+@cache
+def _claim(dialect: str) -> Any:
+    return insert(EVALUATIONS, dialect).on_conflict_do_nothing().returning(_c.identity)
+
+
+@cache
+def _finish(dialect: str) -> Any:
+    fresh = insert(EVALUATIONS, dialect)
+    new = fresh.excluded
+    values = {name: new[name] for name in (*COLUMNS, "seq") if name != "identity"}
+    values["started"] = sa.func.coalesce(new.started, _c.started)
+    values["study"] = sa.func.coalesce(_c.study, new.study)
+    values["attempts"] = sa.case((_c.attempts > new.attempts, _c.attempts), else_=new.attempts)
+    write = fresh.on_conflict_do_update(index_elements=["identity"], set_=values, where=_c.status == "running")
+    return write.returning(_c.identity)
