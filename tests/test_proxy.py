@@ -1,5 +1,6 @@
 """The proxy trainer on images it can learn in a blink."""
 
+import errno
 import math
 from dataclasses import replace
 
@@ -12,9 +13,9 @@ from search_space import NONE, PRESETS, AttentionDesign, UserError
 from trainers import PROXY, backbone, train
 from trainers import proxy as module
 from trainers.image_data import Split
-from trainers.outcome import failure_class
+from trainers.outcome import TrialTimeout, failure_class, observe
 from trainers.precision import pick_precision
-from trainers.proxy import parameter_groups
+from trainers.proxy_run import parameter_groups
 
 RECIPE = PROXY.changed(epochs=2, batch_size=16, crop_padding=1)
 
@@ -32,7 +33,7 @@ def test_easy_classes_are_learned_and_the_outcome_says_where_and_how(blobs):
     assert outcome.curves[-1]["loss"] == outcome.loss < outcome.curves[0]["loss"]
     assert outcome.split == "validation" and outcome.precision == "float32"
     assert outcome.hardware and outcome.versions["torch"] == torch.__version__
-    assert outcome.seconds > 0
+    assert outcome.seconds > 0 and outcome.epochs_trained == 4
 
 
 def test_permuted_labels_give_chance(blobs):
@@ -105,6 +106,84 @@ def test_a_bug_is_a_failed_outcome_with_its_traceback_and_a_users_error_is_raise
         run(replace(blobs, test=None), split="test")
     with pytest.raises(UserError, match="batch"):
         run(blobs, recipe=RECIPE.changed(batch_size=4096))
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "infra"),
+        (ConnectionResetError("by the peer"), "infra"),
+        (FileNotFoundError("gone"), "infra"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "oom"),
+        (MemoryError(), "oom"),
+        # cudaGetErrorString of CUDA 12, as torch raises it
+        (RuntimeError("CUDA error: uncorrectable ECC error encountered"), "infra"),
+        (RuntimeError("CUDA error: CUDA-capable device(s) is/are busy or unavailable"), "infra"),
+        (RuntimeError("No CUDA GPUs: no CUDA-capable device is detected"), "infra"),
+        (RuntimeError("CUDA error: out of memory"), "oom"),
+        (RuntimeError("CUDA error: device-side assert triggered"), "bug"),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), "bug"),
+        (ValueError("uncorrectable ECC error"), "bug"),
+        (TrialTimeout("60 s"), "timeout"),
+    ],
+)
+def test_a_failure_is_of_the_class_of_whoever_can_mend_it(blobs, error, failure):
+    """The machine (infra), the size (oom), the time given (timeout), or us (bug)."""
+
+    def fail():
+        raise error
+
+    outcome = run(blobs, on_step=fail)
+    assert (outcome.status, outcome.failure, outcome.accuracy) == ("failed", failure, None)
+    assert type(error).__name__ in outcome.error
+
+
+class Counter:
+    """Counts its calls and raises at one of them."""
+
+    def __init__(self, error=None, at=0):
+        self.error, self.at, self.calls = error, at, 0
+
+    def __call__(self):
+        self.calls += 1
+        if self.calls == self.at:
+            raise self.error
+
+
+def test_on_step_is_called_before_each_step_and_each_batch_of_the_measuring(blobs):
+    """Oracle: 180 images in whole batches of 16 are 11 steps; 600 images in batches of 500 are 2; twice."""
+    many = replace(blobs, validation=Split(*(part.repeat(30, *[1] * (part.ndim - 1)) for part in pair(blobs))))
+    counter = Counter()
+    assert run(many, on_step=counter).status == "complete"
+    assert counter.calls == 2 * (11 + 2)
+
+
+def pair(data):
+    return data.validation.images, data.validation.labels
+
+
+def test_a_training_out_of_time_has_its_cost_and_the_epochs_that_it_finished(blobs):
+    """Oracle: the 16th call comes after 11 steps, one batch of measuring and 3 more steps."""
+    outcome = run(blobs, on_step=Counter(TrialTimeout("no time left"), at=16))
+    assert (outcome.failure, len(outcome.curves), outcome.epochs_trained) == ("timeout", 1, 14 / 11)
+    assert "no time left" in outcome.error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit, type("Leave", (BaseException,), {})])
+def test_what_is_no_exception_goes_through_a_training(blobs, error):
+    with pytest.raises(error):
+        run(blobs, on_step=Counter(error(), at=5))
+
+
+def test_a_trainer_without_an_effort_has_trained_the_records_of_this_call():
+    def training():
+        yield {"accuracy": 0.5, "loss": 1.0, "seconds": 9.0}
+
+    facts = {"split": "test", "precision": "float32", "device": torch.device("cpu")}
+    earlier = [{"accuracy": 0.1, "loss": 2.0, "seconds": 7.0}] * 3
+    outcome = observe(training, earlier=earlier, seconds_before=7.0, **facts)
+    assert (outcome.epochs_trained, len(outcome.curves), outcome.status) == (1.0, 4, "complete")
+    assert 7.0 < outcome.seconds < 9.0
 
 
 def test_bfloat16_learns_too_and_auto_picks_one_of_both(blobs):

@@ -14,7 +14,7 @@ from search.objective import Setting, evaluate
 from search.recording import key_on
 from search.retraining import retrain
 from search_space import PRESETS, DesignError, Layered, find_design, settle
-from trainers import PROXY, backbone, cost, imagenet_run, proxy, train
+from trainers import PROXY, backbone, cost, imagenet_run, proxy, proxy_run, train
 from trainers.imagenet import RetrainRecipe
 from trainers.outcome import NotFiniteError
 
@@ -88,14 +88,14 @@ def test_the_trained_weights_without_the_choice_are_the_weights_of_the_settled_n
 
 def test_places_that_chose_the_same_are_one_design(blobs, monkeypatch):
     """At rest every frequency is as likely as any other, and the first is taken."""
-    monkeypatch.setattr(proxy._Run, "_train_epoch", lambda self: 1.0)
+    monkeypatch.setattr(proxy_run.Run, "_train_step", lambda self, batch: None)
     assert run(blobs).settled == "dct-at00.00.00.00/mlp-r4"
     elsewhere = run(blobs, find_design("dct-learned2/conv1d@mid"))
     assert elsewhere.settled == "dct-at00.00/conv1d@mid"
 
 
 def test_of_places_of_which_some_learn_all_are_in_the_settled_text(blobs, monkeypatch):
-    monkeypatch.setattr(proxy._Run, "_train_epoch", lambda self: 1.0)
+    monkeypatch.setattr(proxy_run.Run, "_train_step", lambda self, batch: None)
     outcome = run(blobs, find_design("dct-learned2/mlp-r4 | eca | avg/mlp-r8"))
     assert outcome.settled == "dct-at00.00/mlp-r4 | avg/conv1d | avg/mlp-r8"
 
@@ -103,10 +103,10 @@ def test_of_places_of_which_some_learn_all_are_in_the_settled_text(blobs, monkey
 def test_a_design_that_leaves_nothing_to_choose_and_a_training_that_failed_settle_nothing(blobs, monkeypatch):
     assert run(blobs, PRESETS["eca"]).settled is None and run(blobs, find_design(THREE)).settled is None
 
-    def diverging(self):
+    def diverging(self, batch):
         raise NotFiniteError("in the middle")
 
-    monkeypatch.setattr(proxy._Run, "_train_epoch", diverging)
+    monkeypatch.setattr(proxy_run.Run, "_train_step", diverging)
     assert (run(blobs).status, run(blobs).settled) == ("failed", None)
 
 

@@ -1,8 +1,10 @@
-"""Checkpoints of a retraining: whole or absent, checked when read, and of one run."""
+"""Checkpoints, of a retraining and of a proxy's trunk: whole or absent, checked when read, and of one run."""
 
 from __future__ import annotations
 
 import fcntl
+import glob
+import logging
 import os
 import zipfile
 from collections.abc import Iterator
@@ -10,10 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
+from torch import Tensor
 
 from search_space.errors import UserError
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +38,7 @@ class Checkpoint:
 
     def save(self, path: Path) -> None:
         """Raises `UserError` if there is no room; the checkpoint before stays."""
-        write(path, {field.name: getattr(self, field.name) for field in fields(self)})
+        write(path, _content(self))
 
     @classmethod
     def load(cls, path: Path, identity: str) -> Checkpoint | None:
@@ -44,8 +50,7 @@ class Checkpoint:
         if not path.exists():
             return None
         try:
-            _check_sums(path)
-            found = cls(**torch.load(path, map_location="cpu", weights_only=True))
+            found = cls(**_read(path))
         except Exception as error:  # a damaged file makes the readers raise almost anything
             raise damaged(path, error) from error
         if found.identity != identity:
@@ -56,6 +61,51 @@ class Checkpoint:
         return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trunk:
+    """A proxy training before its rate decays, so that a longer one can go on from here as if it had never stopped."""
+
+    identity: str  # of the training but for its length, to be read by people
+    step: int
+    model: dict[str, Any]
+    optimiser: dict[str, Any]
+    random: Tensor  # of the generator that draws order, crops and mirrors
+    ahead: Tensor  # int64: the images of the running epoch that are still to come, in their order
+    epoch_loss: Tensor  # float32 []: the sum over the steps of the running epoch
+    curves: list[dict[str, float]]
+    seconds: float
+
+    def save(self, path: Path) -> None:
+        """Raises `OSError` if it can't be written; what was there before stays."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f"{glob.escape(path.name)}.*.part"):  # by a killed process
+            left.unlink(missing_ok=True)
+        # a process taken for dead may still write: each its own part
+        replace(path, _content(self), part=path.with_name(f"{path.name}.{uuid4().hex[:8]}.part"))
+
+    @classmethod
+    def load(cls, path: Path, identity: str) -> Trunk | None:
+        """The trunk at `path`; None where there is none and, with a logged warning, where the file is damaged or
+        another training's. Nothing in the file is executed."""
+        if not path.exists():
+            return None
+        try:
+            found = cls(**_read(path))
+        except Exception as error:  # a damaged file makes the readers raise almost anything
+            _log.warning("%s is damaged (%s): training from the start.", path, str(error).partition("\n")[0])
+            return None
+        if found.identity != identity:
+            _log.warning(
+                "%s is of another training: from the start.\n  there: %s\n  given: %s", path, found.identity, identity
+            )
+            return None
+        return found
+
+
+def _content(checkpoint: Checkpoint | Trunk) -> dict[str, Any]:
+    return {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint)}
+
+
 def damaged(path: Path, error: Exception) -> UserError:
     why = str(error).partition("\n")[0]
     return UserError(
@@ -64,12 +114,13 @@ def damaged(path: Path, error: Exception) -> UserError:
     )
 
 
-def _check_sums(path: Path) -> None:
-    """torch reads its archives without looking at their checksums."""
+def _read(path: Path) -> dict[str, Any]:
     with zipfile.ZipFile(path) as archive:
-        broken = archive.testzip()
+        broken = archive.testzip()  # torch reads its archives without looking at their checksums
     if broken is not None:
         raise ValueError(f"wrong checksum of {broken}")
+    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return content
 
 
 def write(path: Path, state: dict[str, Any]) -> None:
@@ -78,18 +129,26 @@ def write(path: Path, state: dict[str, Any]) -> None:
     Raises:
         UserError: the file can't be written.
     """
-    part = path.with_name(f"{path.name}.part")
+    try:
+        replace(path, state, part=path.with_name(f"{path.name}.part"))
+    except OSError as error:
+        raise UserError(
+            f"{path} can't be written: {error}. Make room or mend the permissions; the same command then goes on "
+            "from the checkpoint before."
+        ) from error
+
+
+def replace(path: Path, state: dict[str, Any], *, part: Path) -> None:
+    """Write to `part`, then give it the name `path`. Raises `OSError`; `part` is gone then, and its room is free."""
     try:
         with part.open("wb") as file:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-    except OSError as error:
-        raise UserError(
-            f"{path} can't be written: {error}. Make room or mend the permissions; the same command then goes on "
-            "from the checkpoint before."
-        ) from error
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

@@ -71,6 +71,7 @@ def retrain(
         saved = Checkpoint.load(output / "last.pt", identity)
         chosen = _precision(precision, place, saved, output)
         earlier = [] if saved is None else saved.curves
+        seconds_before = earlier[-1]["seconds"] if earlier else 0.0
 
         def training() -> Epochs:
             batches = Batches(
@@ -81,14 +82,22 @@ def retrain(
             if saved is not None:
                 _restore(run, saved, output / "last.pt")
             curves = list(earlier)
-            for record in run.epochs(len(curves) + 1, curves[-1]["seconds"] if curves else 0.0):
+            for record in run.epochs(len(curves) + 1, seconds_before):
                 curves.append(record)
                 run.checkpoint(identity, curves).save(output / "last.pt")
                 yield record
             write(output / "model.pt", {name: value.cpu() for name, value in net.state_dict().items()})
             return settled(design, net)
 
-        return observe(training, split=SPLIT, precision=chosen, device=place, on_epoch=on_epoch, earlier=earlier)
+        return observe(
+            training,
+            split=SPLIT,
+            precision=chosen,
+            device=place,
+            on_epoch=on_epoch,
+            earlier=earlier,
+            seconds_before=seconds_before,
+        )
 
 
 def _identity(

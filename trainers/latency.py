@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from statistics import median, quantiles
@@ -42,6 +42,7 @@ def latency(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     threads: int = 1,
+    phases: Sequence[str] = PHASES,
     on_repeat: Callable[[], None] | None = None,
 ) -> dict[str, Timing]:
     """{phase: Timing} of `forward` (eval mode, no gradient) and `forward_backward` (training mode).
@@ -54,7 +55,7 @@ def latency(
     device = torch.device(device)
     x = torch.randn(batch, 3, image_size, image_size, device=device)
     found = {}
-    for phase in PHASES:
+    for phase in phases:
         timers = [_timer(network.to(device), x, phase, dtype, threads) for network in (net, plain)]
         counts = [_warm_up(timer) for timer in timers]
         pairs = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator
@@ -23,22 +24,36 @@ class NotFiniteError(ArithmeticError):
     """A loss became NaN or infinite."""
 
 
+class TrialTimeout(Exception):  # noqa: N818  an end that was asked for, no error in the training
+    """A training took longer than it was given. For `on_step` to raise."""
+
+
+@dataclass(slots=True)
+class Effort:
+    """How far a training has come in this call, kept up by the trainer: a failed one has cost something too."""
+
+    epochs: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What one training gave. `accuracy` is a fraction, `loss` the cross-entropy without smoothing, of `split`.
 
-    `settled` is the text of the design that a complete training chose, where the design leaves a choice to it.
+    A `stopped` training was measured before the last epoch of its recipe. `settled` is the text of the design that the
+    training chose, where the design leaves a choice to it. `seconds` are those of the whole training, in this call and
+    in those that it went on from; `epochs_trained` are this call's alone.
     """
 
-    status: str  # complete | failed
+    status: str  # complete | stopped | failed
     split: str
     accuracy: float | None = None
     loss: float | None = None
     settled: str | None = None
     curves: list[dict[str, float]] = field(default_factory=list)
-    failure: str | None = None  # oom | nan | bug
+    failure: str | None = None  # oom | nan | timeout | infra | bug
     error: str | None = None
     seconds: float = 0.0
+    epochs_trained: float = 0.0
     peak_memory_bytes: int | None = None
     precision: str
     hardware: str
@@ -54,18 +69,23 @@ def observe(
     device: torch.device,
     on_epoch: EpochReport | None = None,
     earlier: list[dict[str, float]] | None = None,
+    seconds_before: float = 0.0,
+    effort: Effort | None = None,
+    end: str = "complete",
 ) -> Outcome:
-    """Run `training()` to its end and return what it gave.
+    """Run `training()` to its end and return what it gave, with the status `end`.
 
-    `earlier` holds the records of epochs before a resumption. A training that turns NaN, runs out of memory or raises
-    comes back as a failed outcome with its class and traceback; a user's error and Ctrl-C are raised.
+    `earlier` holds the records of epochs before a resumption, which took `seconds_before`. Without an `effort` that the
+    training keeps up, the records of this call are counted. A training that turns NaN, runs out of memory or raises
+    comes back as a failed outcome with its class and traceback; a user's error and Ctrl-C are raised, as is every other
+    BaseException that is no Exception.
     """
     facts: dict[str, Any] = {"split": split, "precision": precision, "hardware": hardware(device)}
     facts |= {"versions": versions(), "commit": commit()}
     reset_peak_memory(device)
     start = time.perf_counter()
     curves = list(earlier or [])
-    seconds_before = curves[-1]["seconds"] if curves else 0.0
+    records_before = len(curves)
 
     def followed() -> Iterator[dict[str, float]]:
         facts["settled"] = yield from training()
@@ -80,8 +100,9 @@ def observe(
     except Exception as error:  # every other failure belongs in the row, with its traceback
         facts |= {"status": "failed", "failure": failure_class(error), "error": traceback.format_exc()}
     else:
-        facts |= {"status": "complete", "accuracy": curves[-1]["accuracy"], "loss": curves[-1]["loss"]}
+        facts |= {"status": end, "accuracy": curves[-1]["accuracy"], "loss": curves[-1]["loss"]}
     seconds = seconds_before + time.perf_counter() - start
+    facts["epochs_trained"] = float(len(curves) - records_before) if effort is None else effort.epochs
     return Outcome(curves=curves, seconds=seconds, peak_memory_bytes=peak_memory_bytes(device), **facts)
 
 
@@ -95,9 +116,34 @@ def settled(design: AttentionDesign | Layered, net: nn.Module) -> str | None:
 
 
 def failure_class(error: BaseException) -> str:
-    """`nan`, `oom` or `bug`."""
+    """`nan`, `oom`, `timeout`, `infra` (disk, network, a lost accelerator: the machine's fault) or `bug`."""
     if isinstance(error, NotFiniteError):
         return "nan"
-    # the CPU allocator raises a plain RuntimeError
-    starved = isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)
-    return "oom" if starved else "bug"
+    if isinstance(error, TrialTimeout):
+        return "timeout"
+    if _says(error, _STARVED) or isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return "oom"
+    if isinstance(error, OSError):
+        return "oom" if error.errno == errno.ENOMEM else "infra"
+    return "infra" if _says(error, _LOST) else "bug"
+
+
+def _says(error: BaseException, phrases: tuple[str, ...]) -> bool:
+    """torch raises plain RuntimeErrors for most of what a device does."""
+    return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in phrases)
+
+
+_STARVED = ("DefaultCPUAllocator", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+# cudaGetErrorString of what no kernel of ours can cause; an illegal access or a failed device assertion is a bug
+_LOST = (
+    "CUDA-capable device(s) is/are busy or unavailable",
+    "no CUDA-capable device is detected",
+    "uncorrectable ECC error",
+    "uncorrectable NVLink error",
+    "hardware stack error",
+    "CUDA error: unknown error",
+    "CUDA error: initialization error",
+    "driver shutting down",
+    "system not yet initialized",
+    "GPU is lost",
+)

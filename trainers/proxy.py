@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-
 from search_space import AttentionDesign, Layered, UserError
-from trainers.augment import augment, normalise
 from trainers.backbones import initialised
-from trainers.data import ImageData, Split
+from trainers.checkpoint import Trunk
+from trainers.data import VALIDATION_SPLIT, ImageData, Split
 from trainers.environment import pick_device
-from trainers.outcome import EpochReport, Epochs, NotFiniteError, Outcome, observe, settled
-from trainers.precision import autocast, memory_format, pick_precision
+from trainers.factories import versioned
+from trainers.outcome import Effort, EpochReport, Epochs, Outcome, observe, settled
+from trainers.precision import pick_precision
+from trainers.proxy_run import Run, steps_an_epoch
 from trainers.recipe import PROXY, Recipe
+
+_log = logging.getLogger(__name__)
 
 
 def train(
@@ -32,11 +32,24 @@ def train(
     device: str | None = None,
     precision: str = "auto",
     on_epoch: EpochReport | None = None,
+    until: int | None = None,
+    checkpoint: Path | None = None,
+    on_step: Callable[[], None] | None = None,
 ) -> Outcome:
     """Train `design` in `backbone` on the train split of `data` and measure it on `split` (`validation` or `test`).
 
-    A training that turns NaN, runs out of memory or raises comes back as a failed outcome with its class and
-    traceback; a user's error (impossible design, unknown backbone) and Ctrl-C are raised.
+    `until` stops after so many epochs of a recipe with the schedule `constant`, its rate decayed to zero: the steps and
+    the result of a recipe that is so long. Before that decay the training is written to `checkpoint` (not if `until` is
+    the recipe's end), and a call with a larger `until` goes on from there, on a CPU to the bit as if it had never been
+    measured; a checkpoint that is damaged, of another training or too far on is not used and the training begins at its
+    start, with a warning in the first two cases. One that can't be written costs a warning only. So the epochs of the
+    decay at the end of a shorter training are in that outcome's curves alone: the curves of a longer one hold the
+    trunk's epochs, its own decay's and nothing else, those of one straight run.
+
+    `on_step` is called before every training step and every batch of the measuring. A training that turns NaN, runs out
+    of memory, loses its machine, or raises (`TrialTimeout` from `on_step`) comes back as a failed outcome with its
+    class and traceback; a user's error (impossible design, unknown backbone), Ctrl-C and every BaseException that is no
+    Exception are raised.
     """
     held_out = _held_out(data, split)
     if len(data.train.labels) < recipe.batch_size:
@@ -44,15 +57,42 @@ def train(
         raise UserError(
             f"batch size: {recipe.batch_size} with {given}; allowed: at most the number of images (--set batch_size=N)."
         )
+    length = recipe if until is None else _shortened(recipe, until)
     place = pick_device(device)
     chosen = pick_precision(precision, place)
+    identity = (
+        f"proxy training of {design} in {versioned(backbone)}, recipe {recipe.hash}, seed {seed}, data "
+        f"{data.content_hash} at {data.image_size} px, {VALIDATION_SPLIT}, {split}, in {chosen} on {place.type}"
+    )
+    found = None if checkpoint is None else Trunk.load(checkpoint, identity)
+    trunk_steps = length.trunk_steps(steps_an_epoch(data, recipe)) if recipe.schedule == "constant" else 0
+    before = found if found is not None and found.step <= trunk_steps else None
+    stopped = length.epochs < recipe.epochs
+    effort = Effort()
 
     def training() -> Epochs:
         net = initialised(backbone, design, recipe, seed=seed, num_classes=data.num_classes, image_size=data.image_size)
-        yield from _Run(net, data, held_out, recipe=recipe, seed=seed, device=place, precision=chosen).epochs()
+        options: dict[str, Any] = {"recipe": length, "seed": seed, "device": place, "precision": chosen}
+        run = Run(net, data, held_out, **options, on_step=on_step, effort=effort)
+        if before is not None:
+            run.restore(before)
+        if checkpoint is not None and stopped and (found is None or found.step < trunk_steps):
+            yield from run.train_to(trunk_steps)
+            _keep(run.trunk(identity), checkpoint)
+        yield from run.train_to(run.steps)
         return settled(design, net)
 
-    return observe(training, split=split, precision=chosen, device=place, on_epoch=on_epoch)
+    return observe(
+        training,
+        split=split,
+        precision=chosen,
+        device=place,
+        on_epoch=on_epoch,
+        earlier=None if before is None else before.curves,
+        seconds_before=0.0 if before is None else before.seconds,
+        effort=effort,
+        end="stopped" if stopped else "complete",
+    )
 
 
 def _held_out(data: ImageData, split: str) -> Split:
@@ -64,96 +104,21 @@ def _held_out(data: ImageData, split: str) -> Split:
     return data.test
 
 
-class _Run:
-    """The state of one training."""
-
-    def __init__(
-        self,
-        net: nn.Module,
-        data: ImageData,
-        held_out: Split,
-        *,
-        recipe: Recipe,
-        seed: int,
-        device: torch.device,
-        precision: str,
-    ) -> None:
-        self.recipe, self.device, self.precision = recipe, device, precision
-        self.mean, self.std = data.mean.to(device), data.std.to(device)
-        self.train = Split(data.train.images.to(device), data.train.labels.to(device))
-        self.held_out = Split(held_out.images.to(device), held_out.labels.to(device))
-        self.mirror = recipe.mirror and data.flip
-        self.layout = memory_format(precision)
-        self.net: nn.Module = net.to(device, memory_format=self.layout)  # type: ignore[call-overload]
-        self.random = torch.Generator(device).manual_seed(seed)
-        self.optimiser = torch.optim.SGD(
-            parameter_groups(net, recipe.weight_decay), lr=0.0, momentum=recipe.momentum, nesterov=recipe.momentum > 0
+def _shortened(recipe: Recipe, until: int) -> Recipe:
+    """The recipe of a training that ends after `until` epochs."""
+    if not (isinstance(until, int) and 1 <= until <= recipe.epochs):
+        raise UserError(f"until: {until!r} given; allowed: 1 to {recipe.epochs} epochs, the length of the recipe.")
+    if until < recipe.epochs and recipe.schedule != "constant":
+        raise UserError(
+            f"until: {until} of {recipe.epochs} epochs given, but by then the rate of the schedule {recipe.schedule!r} "
+            f"has not decayed; allowed: {recipe.epochs}, or the schedule 'constant' (--set schedule=constant)."
         )
-        self.steps_an_epoch = len(self.train.labels) // recipe.batch_size  # the rest is another rest next time
-        self.step = 0
-
-    def epochs(self) -> Iterator[dict[str, float]]:
-        """Trains; yields a record an epoch: epoch, train_loss, accuracy, loss, learning_rate, seconds."""
-        start = time.perf_counter()
-        for epoch in range(1, self.recipe.epochs + 1):
-            train_loss = self._train_epoch()
-            accuracy, loss = self._evaluate()
-            if not math.isfinite(loss):
-                raise NotFiniteError(f"held-out loss is {loss} after epoch {epoch}")
-            yield {
-                "epoch": epoch,
-                "train_loss": train_loss,
-                "accuracy": accuracy,
-                "loss": loss,
-                "learning_rate": self.optimiser.param_groups[0]["lr"],
-                "seconds": time.perf_counter() - start,
-            }
-
-    def _train_epoch(self) -> float:
-        self.net.train()
-        total = torch.zeros((), device=self.device)
-        order = torch.randperm(len(self.train.labels), generator=self.random, device=self.device)
-        for batch in order[: self.steps_an_epoch * self.recipe.batch_size].split(self.recipe.batch_size):
-            total += self._train_step(self.train.images[batch], self.train.labels[batch])
-        mean = total.item() / self.steps_an_epoch  # read once an epoch: each read would make an accelerator wait
-        if not math.isfinite(mean):
-            raise NotFiniteError(f"training loss is {mean} at step {self.step}")
-        return mean
-
-    def _train_step(self, images: Tensor, labels: Tensor) -> Tensor:
-        rate = self.recipe.rate(self.step, self.steps_an_epoch * self.recipe.epochs)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        images = augment(images, pad=self.recipe.crop_padding, flip=self.mirror, generator=self.random)
-        with autocast(self.precision, self.device):
-            logits = self.net(self._input(images)).float()
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimiser.step()
-        self.step += 1
-        return loss.detach()
-
-    @torch.inference_mode()
-    def _evaluate(self) -> tuple[float, float]:
-        """Accuracy and mean cross-entropy on the held-out split."""
-        self.net.eval()
-        right = torch.zeros((), device=self.device)
-        total = torch.zeros((), device=self.device)
-        for images, labels in zip(self.held_out.images.split(500), self.held_out.labels.split(500), strict=True):
-            with autocast(self.precision, self.device):
-                logits = self.net(self._input(images)).float()
-            right += (logits.argmax(1) == labels).sum()
-            total += F.cross_entropy(logits, labels, reduction="sum")
-        number = len(self.held_out.labels)
-        return right.item() / number, total.item() / number
-
-    def _input(self, images: Tensor) -> Tensor:
-        return normalise(images, self.mean, self.std, memory_format=self.layout)
+    return recipe.changed(epochs=until)
 
 
-def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weights decay; vectors (norms, biases) do not."""
-    matrices = [parameter for parameter in net.parameters() if parameter.ndim > 1]
-    vectors = [parameter for parameter in net.parameters() if parameter.ndim <= 1]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+def _keep(trunk: Trunk, path: Path) -> None:
+    """A full disk must not cost the measurement: without a checkpoint a longer training only begins earlier."""
+    try:
+        trunk.save(path)
+    except OSError as error:
+        _log.warning("%s can't be written (%s): a longer training repeats what it would have held.", path, error)

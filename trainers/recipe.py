@@ -9,6 +9,8 @@ from typing import Any
 
 from search_space.errors import UserError
 
+SCHEDULES = ("linear", "constant")
+
 
 class RecipeError(UserError):
     """A recipe value that makes no training."""
@@ -18,9 +20,12 @@ class RecipeError(UserError):
 class Recipe:
     """SGD with Nesterov momentum, linear warm-up, linear decay to zero, label smoothing; crops and mirrors.
 
-    `learning_rate` is the peak for the given batch size. `warmup` is a fraction of all steps. No weight decay on norms
-    and biases. `gate_start` and `scale` are those of `search_space.build`. The hash covers everything but the name and
-    the epochs: how long was trained is a row's fidelity.
+    `learning_rate` is the peak for the given batch size. Under the schedule `linear` the decay begins where the warm-up
+    ends, and `warmup` is a fraction of all steps. Under `constant` the peak is held between them (the trunk), so that
+    trainings of every length begin alike: `warmup` is in epochs, since a trunk does not know its end, and the decay
+    takes the last fraction `cooldown` of the epochs; `cooldown` means nothing to `linear`. No weight decay on norms and
+    biases. `gate_start` and `scale` are those of `search_space.build`. The hash covers everything but the name and the
+    epochs: how long was trained is a row's fidelity.
     """
 
     name: str
@@ -35,6 +40,8 @@ class Recipe:
     mirror: bool = True
     gate_start: str = "identity"
     scale: str = "unit"
+    schedule: str = "linear"
+    cooldown: float = 0.25
 
     def __post_init__(self) -> None:
         self._require("epochs", isinstance(self.epochs, int) and self.epochs >= 1, "a whole number >= 1")
@@ -44,7 +51,14 @@ class Recipe:
         self._require("weight_decay", 0 <= self.weight_decay < float("inf"), "0 or more")
         self._require("label_smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1")
         self._require("crop_padding", self.crop_padding >= 0, "0 or more pixels")
-        self._require("warmup", 0 <= self.warmup < 1, "a fraction from 0 to below 1")
+        self._require("schedule", self.schedule in SCHEDULES, ", ".join(SCHEDULES))
+        self._require("cooldown", 0 < self.cooldown < 1, "a fraction above 0 and below 1")
+        if self.schedule == "constant":
+            longest = (1 - self.cooldown) * self.epochs
+            allowed = f"0 to {longest:g} epochs: where {self.epochs} epochs end in a cooldown of {self.cooldown:g}"
+            self._require("warmup", 0 <= self.warmup <= longest + 1e-9, allowed)  # 1 - 0.9 is below 0.1
+        else:
+            self._require("warmup", 0 <= self.warmup < 1, "a fraction from 0 to below 1")
         self._require("gate_start", self.gate_start in ("identity", "paper"), "identity, paper")
         self._require("scale", self.scale in ("unit", "paper"), "unit, paper")
 
@@ -54,7 +68,8 @@ class Recipe:
 
     @property
     def hash(self) -> str:
-        return content_hash(self, without=("name", "epochs"))
+        meaningless = () if self.schedule == "constant" else ("cooldown",)
+        return content_hash(self, without=("name", "epochs", *meaningless))
 
     def changed(self, **values: Any) -> Recipe:
         """The recipe with some values replaced (`epochs=5`, `gate_start="paper"`)."""
@@ -81,11 +96,27 @@ class Recipe:
         except (ValueError, KeyError):
             raise RecipeError(f"recipe {self.name}, {field}: {value!r} is not a {kind.__name__}.") from None
 
-    def rate(self, step: int, steps: int) -> float:
-        """Learning rate of step 0 .. steps - 1: up from zero over the warm-up, then down to zero at `steps`."""
+    def rate(self, step: int, steps_an_epoch: int) -> float:
+        """Learning rate of step 0 .. epochs * steps_an_epoch - 1; one more step would be at zero."""
+        steps = self.epochs * steps_an_epoch
+        if self.schedule == "constant":
+            rising = (step + 1) / (self.warmup * steps_an_epoch) if self.warmup else 1.0
+            falling = (steps - step) / (steps - self.trunk_steps(steps_an_epoch) + 1)  # 1 or more in the trunk
+            return self.learning_rate * min(rising, 1.0, falling)
         position = (step + 1) / (steps + 1)
         rising = position / self.warmup if self.warmup else 1.0
         return self.learning_rate * min(rising, (1 - position) / (1 - self.warmup))
+
+    def epochs_trained(self, until: int, steps_an_epoch: int, *, since: int | None = None) -> float:
+        """Epochs that a training to epoch `until` takes, on from the trunk that one to `since` left if there is one."""
+        if since is None:
+            return float(until)
+        return until - self.changed(epochs=since).trunk_steps(steps_an_epoch) / steps_an_epoch
+
+    def trunk_steps(self, steps_an_epoch: int) -> int:
+        """How many steps, under the schedule `constant`, come before the decay: a longer training takes the same."""
+        assert self.schedule == "constant"
+        return round((1 - self.cooldown) * self.epochs * steps_an_epoch)
 
 
 # seconds on `synthetic`: does it all work? No crops: they would move what those classes are told apart by

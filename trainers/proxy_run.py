@@ -1,0 +1,168 @@
+"""A proxy training step by step: what it holds, from and to a checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trainers.augment import augment, normalise
+from trainers.checkpoint import Trunk
+from trainers.data import ImageData, Split
+from trainers.outcome import Effort, NotFiniteError
+from trainers.precision import autocast, memory_format
+from trainers.recipe import Recipe
+
+
+def steps_an_epoch(data: ImageData, recipe: Recipe) -> int:
+    return len(data.train.labels) // recipe.batch_size  # the rest is another rest next time
+
+
+class Run:
+    """The state of one training."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        data: ImageData,
+        held_out: Split,
+        *,
+        recipe: Recipe,
+        seed: int,
+        device: torch.device,
+        precision: str,
+        on_step: Callable[[], None] | None,
+        effort: Effort,
+    ) -> None:
+        self.recipe, self.seed, self.device, self.precision = recipe, seed, device, precision
+        self.on_step, self.effort = on_step or (lambda: None), effort
+        self.mean, self.std = data.mean.to(device), data.std.to(device)
+        self.train = Split(data.train.images.to(device), data.train.labels.to(device))
+        self.held_out = Split(held_out.images.to(device), held_out.labels.to(device))
+        self.mirror = recipe.mirror and data.flip
+        self.layout = memory_format(precision)
+        self.net: nn.Module = net.to(device, memory_format=self.layout)  # type: ignore[call-overload]
+        self.optimiser = torch.optim.SGD(
+            parameter_groups(net, recipe.weight_decay), lr=0.0, momentum=recipe.momentum, nesterov=recipe.momentum > 0
+        )
+        self.steps_an_epoch = steps_an_epoch(data, recipe)
+        self.steps = self.steps_an_epoch * recipe.epochs
+        self.step = self.first_step = 0
+        self.random = torch.Generator(device).manual_seed(seed)
+        self.ahead = torch.empty(0, dtype=torch.long, device=device)  # images of this epoch still to come
+        self.epoch_loss = torch.zeros((), device=device)
+        self.curves: list[dict[str, float]] = []
+        self.begin = time.perf_counter()
+
+    def restore(self, trunk: Trunk) -> None:
+        self.net.load_state_dict(trunk.model)
+        self.optimiser.load_state_dict(trunk.optimiser)
+        self.step = self.first_step = trunk.step
+        self.random.set_state(trunk.random)
+        self.ahead = trunk.ahead.to(self.device)
+        self.epoch_loss = trunk.epoch_loss.to(self.device)
+        self.curves = list(trunk.curves)
+        self.begin -= trunk.seconds
+
+    def trunk(self, identity: str) -> Trunk:
+        return Trunk(
+            identity=identity,
+            step=self.step,
+            model=self.net.state_dict(),
+            optimiser=self.optimiser.state_dict(),
+            random=self.random.get_state(),
+            ahead=self.ahead.clone(),  # torch saves the whole storage behind a slice
+            epoch_loss=self.epoch_loss,
+            curves=self.curves,
+            seconds=time.perf_counter() - self.begin,
+        )
+
+    def train_to(self, step: int) -> Iterator[dict[str, float]]:
+        """Trains; yields a record an epoch: epoch, train_loss, accuracy, loss, learning_rate, seconds."""
+        self.net.train()
+        while self.step < step:
+            if len(self.ahead) == 0:
+                order = torch.randperm(len(self.train.labels), generator=self.random, device=self.device)
+                self.ahead = order[: self.steps_an_epoch * self.recipe.batch_size]
+                self.epoch_loss = torch.zeros((), device=self.device)
+            self.on_step()
+            batch, self.ahead = self.ahead.tensor_split([self.recipe.batch_size])
+            self._train_step(batch)
+            self.step += 1
+            self.effort.epochs = (self.step - self.first_step) / self.steps_an_epoch
+            if self.step % self.steps_an_epoch == 0:
+                self.curves.append(self._measured())
+                yield self.curves[-1]
+                self.net.train()
+
+    def _train_step(self, batch: Tensor) -> None:
+        rate = self.recipe.rate(self.step, self.steps_an_epoch)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        images, labels = self.train.images[batch], self.train.labels[batch]
+        images = augment(images, pad=self.recipe.crop_padding, flip=self.mirror, generator=self.random)
+        with self._seeded(), autocast(self.precision, self.device):
+            logits = self.net(self._input(images)).float()
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        self.epoch_loss += loss.detach()
+
+    @contextmanager
+    def _seeded(self) -> Iterator[None]:
+        """Dropout in a user's network, the same after a checkpoint."""
+        digest = hashlib.sha256(f"{self.seed} {self.step}".encode()).digest()
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(int.from_bytes(digest[:4]))
+            yield
+
+    def _measured(self) -> dict[str, float]:
+        """The record of the epoch that has just ended. Raises `NotFiniteError`."""
+        epoch = self.step // self.steps_an_epoch
+        train_loss = self.epoch_loss.item() / self.steps_an_epoch  # read once: each read makes an accelerator wait
+        if not math.isfinite(train_loss):
+            raise NotFiniteError(f"training loss is {train_loss} at step {self.step}")
+        accuracy, loss = self._evaluate()
+        if not math.isfinite(loss):
+            raise NotFiniteError(f"held-out loss is {loss} after epoch {epoch}")
+        return {
+            "epoch": epoch,
+            "train_loss": train_loss,
+            "accuracy": accuracy,
+            "loss": loss,
+            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "seconds": time.perf_counter() - self.begin,
+        }
+
+    @torch.inference_mode()
+    def _evaluate(self) -> tuple[float, float]:
+        """Accuracy and mean cross-entropy on the held-out split."""
+        self.net.eval()
+        right = torch.zeros((), device=self.device)
+        total = torch.zeros((), device=self.device)
+        for images, labels in zip(self.held_out.images.split(500), self.held_out.labels.split(500), strict=True):
+            self.on_step()
+            with autocast(self.precision, self.device):
+                logits = self.net(self._input(images)).float()
+            right += (logits.argmax(1) == labels).sum()
+            total += F.cross_entropy(logits, labels, reduction="sum")
+        number = len(self.held_out.labels)
+        return right.item() / number, total.item() / number
+
+    def _input(self, images: Tensor) -> Tensor:
+        return normalise(images, self.mean, self.std, memory_format=self.layout)
+
+
+def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weights decay; vectors (norms, biases) do not."""
+    matrices = [parameter for parameter in net.parameters() if parameter.ndim > 1]
+    vectors = [parameter for parameter in net.parameters() if parameter.ndim <= 1]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
