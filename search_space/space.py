@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from search_space.axis_values import Choice, SpaceError, kernel, typed, words
 from search_space.design import NONE, AttentionDesign
 from search_space.errors import DesignError
+from search_space.nearness import Nearness
 from search_space.vocabulary import EXCITATIONS
 
 Choose = Callable[[str, tuple[Any, ...]], Any]
@@ -117,10 +118,7 @@ class Space:
 
     def distinct(self) -> tuple[AttentionDesign, ...]:
         """One design for each key: the first spelling met."""
-        first: dict[str, AttentionDesign] = {}
-        for design in self.designs():
-            first.setdefault(design.key, design)
-        return tuple(first.values())
+        return self._distinct
 
     def count(self) -> dict[str, int]:
         """Flat product of all axes, valid designs, distinct designs."""
@@ -136,17 +134,19 @@ class Space:
 
         Axes that exist on one side only (they come with the operator) are free. The relation is symmetric.
         """
-        here = self.choices(design)
-        near: dict[str, AttentionDesign] = {}
-        for other, there in self._choices.items():
-            shared = here.keys() & there.keys()
-            if sum(here[axis] != there[axis] for axis in shared) == 1 and other.key != design.key:
-                near.setdefault(other.key, other)
-        return list(near.values())
+        self.choices(design)  # refuses what is outside
+        return list(self._nearness.of(design))
+
+    @cached_property
+    def _nearness(self) -> Nearness:
+        return Nearness(self._choices)
 
     @cached_property
     def _distinct(self) -> tuple[AttentionDesign, ...]:
-        return self.distinct()
+        first: dict[str, AttentionDesign] = {}
+        for design in self.designs():
+            first.setdefault(design.key, design)
+        return tuple(first.values())
 
     @property
     def _choices(self) -> dict[AttentionDesign, dict[str, Choice]]:
