@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from results.row import Row
@@ -12,9 +13,10 @@ from results.store import Store
 from search.recording import key_on, record, running_row
 from search_space import AttentionDesign, Layered
 from search_space.sites import check
-from trainers import Cost, ImageData, Recipe, design_cost, sites, train
+from trainers import Cost, ImageData, Outcome, Recipe, design_cost, sites, train
 from trainers.data import VALIDATION_SPLIT
 from trainers.factories import versioned
+from trainers.proxy_run import steps_an_epoch
 
 EpochReport = Callable[[dict[str, float]], None]
 
@@ -30,6 +32,10 @@ class Setting:
     device: str | None = None
     precision: str = "auto"
 
+    @property
+    def steps_an_epoch(self) -> int:
+        return steps_an_epoch(self.data, self.recipe)
+
     def check(self, design: AttentionDesign | Layered) -> None:
         """Raises `DesignError` if the design is impossible on this backbone at this image size."""
         check(design, sites(self.backbone, self.data.image_size, design))
@@ -40,9 +46,44 @@ class Setting:
     def network_key(self, design: AttentionDesign | Layered) -> str:
         return key_on(design, self.backbone, self.data.image_size, self.data.num_classes, scale=self.recipe.scale)
 
-    def row(self, design: AttentionDesign | Layered, seed: int) -> Row:
-        """The running row that claims the evaluation."""
-        return running_row(design, seed, self.context, scale=self.recipe.scale)
+    def row(
+        self,
+        design: AttentionDesign | Layered,
+        seed: int,
+        *,
+        epochs: int | None = None,
+        cost: Cost | None = None,
+        network_key: str | None = None,
+    ) -> Row:
+        """The running row that claims the evaluation up to `epochs`; cost and key are taken where they are known."""
+        context = self.context | ({} if epochs is None else {"epochs": epochs})
+        return running_row(design, seed, context, scale=self.recipe.scale, cost=cost, key=network_key)
+
+    def train(
+        self,
+        design: AttentionDesign | Layered,
+        seed: int,
+        *,
+        until: int | None = None,
+        checkpoint: Path | None = None,
+        on_epoch: EpochReport | None = None,
+        on_step: Callable[[], None] | None = None,
+    ) -> Outcome:
+        """One training, to the end or `until` an epoch (see `trainers.train`)."""
+        return train(
+            design,
+            self.data,
+            backbone=self.backbone,
+            recipe=self.recipe,
+            seed=seed,
+            split=self.split,
+            device=self.device,
+            precision=self.precision,
+            until=until,
+            checkpoint=checkpoint,
+            on_epoch=on_epoch,
+            on_step=on_step,
+        )
 
     @property
     def context(self) -> dict[str, Any]:
@@ -67,18 +108,4 @@ def evaluate(
 ) -> tuple[Row, bool]:
     """The row of this evaluation, and whether it was trained now (see `record`). Raises `DesignError`."""
     setting.check(design)
-    return record(
-        setting.row(design, seed),
-        store,
-        lambda: train(
-            design,
-            setting.data,
-            backbone=setting.backbone,
-            recipe=setting.recipe,
-            seed=seed,
-            split=setting.split,
-            device=setting.device,
-            precision=setting.precision,
-            on_epoch=on_epoch,
-        ),
-    )
+    return record(setting.row(design, seed), store, lambda: setting.train(design, seed, on_epoch=on_epoch))

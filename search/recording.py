@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from results.lease import heartbeat, this_owner
+from results.retry import persistently
 from results.row import Row
 from results.store import Store
-from search_space import AttentionDesign, Layered
+from search.failures import attempt
+from search_space import AttentionDesign, Layered, UserError
 from search_space.sites import network_key
-from trainers import Outcome, design_cost, sites
+from trainers import Cost, Outcome, design_cost, sites
 from trainers.factories import versioned
 
-_log = logging.getLogger(__name__)
+
+class UnwrittenError(UserError):
+    """A result that the storage would not take."""
 
 
-def running_row(design: AttentionDesign | Layered, seed: int, context: dict[str, Any], *, scale: str) -> Row:
-    """The running row that claims an evaluation in a context (the columns of `results.row.CONTEXT`)."""
+def running_row(
+    design: AttentionDesign | Layered,
+    seed: int,
+    context: dict[str, Any],
+    *,
+    scale: str,
+    cost: Cost | None = None,
+    key: str | None = None,
+) -> Row:
+    """The running row that claims an evaluation in a context (the columns of `results.row.CONTEXT`).
+
+    `cost` and the network's `key` are counted unless they are known.
+    """
     network = (context["backbone"].partition("#")[0], context["image_size"], context["num_classes"])
-    cost = design_cost(design, *network)
+    cost = cost or design_cost(design, *network)
     now = time.time()
     return Row(
-        network_key=key_on(design, *network, scale=scale),
+        network_key=key or key_on(design, *network, scale=scale),
         **context,
         seed=seed,
         key=design.key,
@@ -53,32 +67,39 @@ def key_on(design: AttentionDesign | Layered, backbone: str, image_size: int, nu
 def record(row: Row, store: Store, training: Callable[[], Outcome]) -> tuple[Row, bool]:
     """Claim, train, finish: the row, and whether it was trained now.
 
-    A row that exists is the answer: complete, failed, or running in another live process. A training that is
-    interrupted, or ends in a user's error, gives its claim back, so that the same command can begin it again.
+    A row that exists is the answer: complete, failed, or running in another live process.
     """
-    found = store.claim(row)
-    if found is not None:
-        return found, False
+    found = persistently(lambda: store.claim(row), f"the claim on {row.design}")
+    return (found, False) if found is not None else (carry_out(row, store, training), True)
+
+
+def carry_out(
+    row: Row,
+    store: Store,
+    training: Callable[[], Outcome],
+    *,
+    progress: Callable[[], float | None] | None = None,
+    stopped: Callable[[], bool] | None = None,
+) -> Row:
+    """Train what `row` has claimed, and write how it ended; failures are tried again as `search.failures` says.
+
+    A training that is interrupted, or ends in a user's error, gives its claim back, so that the same command can
+    begin it again. A database that is away, or a disk that is full, is waited for, until `stopped()`.
+    """
     assert row.owner is not None
     try:
-        with heartbeat(store, row.identity, row.owner):
-            outcome = training()
+        with heartbeat(store, row.identity, row.owner, progress=progress):
+            outcome, tries = attempt(training)
     except BaseException:
-        store.release(row.identity, row.owner)
+        persistently(lambda: store.release(row.identity, str(row.owner)), "a claim given back", until=lambda: True)
         raise
     given = {field.name: getattr(outcome, field.name) for field in fields(Outcome)}
-    finished = replace(row, **given, finished=time.time())
-    _finish(store, finished)
-    return finished, True
-
-
-def _finish(store: Store, row: Row) -> None:
-    """A database that is away for a moment must not cost a training."""
-    for wait_seconds in (1, 4, 15, 60):
-        try:
-            store.finish(row)
-            return
-        except SQLAlchemyError as error:
-            _log.warning("the row of %s is not written yet, trying again in %d s: %s", row.design, wait_seconds, error)
-            time.sleep(wait_seconds)
-    store.finish(row)
+    finished = replace(row, **given, attempts=row.attempts + tries - 1, finished=time.time())
+    try:
+        persistently(lambda: store.finish(finished), f"the row of {row.design}", until=stopped)
+    except DBAPIError as error:
+        raise UnwrittenError(
+            f"{row.design} was trained ({finished.status}), but its row could not be written before the search was "
+            f"stopped: {error.orig}. Mend the storage; the same command trains it again."
+        ) from error
+    return finished

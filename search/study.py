@@ -1,249 +1,215 @@
-"""The search: propose, step aside from what is known, evaluate, record, until there are enough rows."""
+"""Which evaluation is next, and whether the budget has room for it: decided by rows, within one transaction."""
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
+from results.lease import lease_is_dead
 from results.row import CONTEXT, Row
-from results.store import Store, lease_is_dead
-from search.objective import EpochReport, Setting, evaluate
-from search.optuna_engine import OptunaEngine
-from search_space import NONE, AttentionDesign, DesignError, Layered, Space, UserError
-from trainers import PROXY, Cost, ImageData, Recipe, load_data, sites
+from results.store import Store
+from search.budget import Budget
+from search.candidates import Candidate, Candidates
+from search.mirror import Mirror, Trial, epochs_of
+from search.objective import Setting
+from search.proposals import Plan, Proposals
+from search_space import AttentionDesign, Layered
 
-ENGINES = ("optuna",)
-COSTS = ("macs", "params")
-_DRAWS = 20  # proposals without a new network among them, before one next to them is taken
-
-
-class SearchError(UserError):
-    """A search that can't be run as asked."""
-
-
-_BREAKER = 3
-_BREAKING = ("bug", "oom")  # nan belongs to the design; these come back with the next one
-
-
-def _broken(row: Row) -> SearchError:
-    cause = (row.error or "").strip().splitlines()
-    return SearchError(
-        f"stopped: {_BREAKER} trainings in a row failed ({row.failure}). The last said: {cause[-1] if cause else '?'} "
-        f"Finished rows are kept; `attnas results show {row.design}` prints the traceback."
-    )
-
-
-class Report(Protocol):
-    """What a search tells whoever watches it."""
-
-    def begin(self, trials: int, known: list[Row], candidates: dict[str, Candidate], left_out: int) -> None: ...
-    def trial(self, candidate: Candidate) -> EpochReport: ...
-    def row(self, row: Row, trained: bool) -> None: ...
-
-
-class Silent:
-    """A report that says nothing."""
-
-    def begin(self, trials: int, known: list[Row], candidates: dict[str, Candidate], left_out: int) -> None: ...
-
-    def trial(self, candidate: Candidate) -> EpochReport:
-        return lambda record: None
-
-    def row(self, row: Row, trained: bool) -> None: ...
+MOST_KILLS = 5  # a design whose process was killed so often is not begun again
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A distinct network that may be trained."""
+class Job:
+    """One evaluation to make: this network, this seed, to this rung; the row claims it."""
 
-    design: AttentionDesign | Layered
-    cost: Cost
+    candidate: Candidate
+    row: Row
+    is_new: bool  # the first row of its trial
+    epochs: float  # that it will train
 
-
-def search(
-    space: Space,
-    *,
-    store: Store,
-    trials: int,
-    data: str | ImageData = "synthetic",
-    data_dir: Path | None = None,
-    backbone: str = "resnet20",
-    recipe: Recipe = PROXY,
-    epochs: int | None = None,
-    seed: int = 0,
-    engine: str = "optuna",
-    minimise: str = "macs",
-    max_macs: float | None = None,
-    max_params: float | None = None,
-    image_size: int = 32,
-    device: str | None = None,
-    precision: str = "auto",
-    report: Report | None = None,
-) -> list[Row]:
-    """Evaluate `trials` distinct designs of `space` with training seed `seed`; return their rows, oldest first.
-
-    Rows that the store already holds for this data, backbone, recipe, fidelity and seed count and are never trained
-    again, so the same call resumes. Designs over `max_macs` or `max_params`, or impossible on the backbone, are
-    never trained. Ends early, with fewer rows, when every allowed network has one. Raises `UserError`.
-    """
-    check_request(trials, engine, minimise, seed, max_macs=max_macs, max_params=max_params)
-    sites(backbone, image_size if isinstance(data, str) else data.image_size)  # before data are fetched
-    loaded = load_data(data, image_size=image_size, data_dir=data_dir) if isinstance(data, str) else data
-    setting = Setting(
-        loaded,
-        backbone,
-        recipe if epochs is None else recipe.changed(epochs=epochs),
-        device=device,
-        precision=precision,
-    )
-    candidates, left_out = allowed(space, setting, max_macs=max_macs, max_params=max_params)
-    study = _Study(space, setting, store, seed, candidates, minimise)
-    study.sweep()
-    watch = report or Silent()
-    watch.begin(trials, study.finished(), candidates, left_out)
-    broken = 0
-    while (key := study.next(trials)) is not None:
-        candidate = candidates[key]
-        row, trained = evaluate(candidate.design, seed, setting, store, watch.trial(candidate))
-        watch.row(row, trained)
-        broken = broken + 1 if row.failure in _BREAKING else 0
-        if broken == _BREAKER:
-            raise _broken(row)
-    return study.finished()
+    @property
+    def trial(self) -> Trial:
+        return self.candidate.key, self.row.seed
 
 
-def check_request(
-    trials: int,
-    engine: str,
-    minimise: str,
-    seed: int,
-    *,
-    max_macs: float | None = None,
-    max_params: float | None = None,
-) -> None:
-    """Raises `SearchError`; cheap, so that a typing error is told before data are loaded or a storage is made."""
-    if trials < 1:
-        raise SearchError(f"trials: {trials} given; allowed: 1 or more.")
-    if engine not in ENGINES:
-        raise SearchError(f"engine: {engine!r} given; allowed: {', '.join(ENGINES)}.")
-    if minimise not in COSTS:
-        raise SearchError(f"cost to minimise: {minimise!r} given; allowed: {', '.join(COSTS)}.")
-    check_seed(seed)
-    for name, limit in (("max MACs", max_macs), ("max params", max_params)):
-        if limit is not None and not limit > 0:
-            raise SearchError(f"{name}: {limit} given; allowed: a number above 0.")
-
-
-def check_seed(seed: int) -> None:
-    if not 0 <= seed < 2**63:
-        raise SearchError(f"seed: {seed} given; allowed: 0 to 2^63 - 1.")
-
-
-def allowed(
-    space: Space, setting: Setting, *, max_macs: float | None = None, max_params: float | None = None
-) -> tuple[dict[str, Candidate], int]:
-    """The distinct networks within the limits by network key, and how many distinct designs were left out."""
-    found: dict[str, Candidate] = {}
-    refused: set[str] = set()
-    impossible: DesignError | None = None
-    dear = False
-    for design in space.designs():
-        try:
-            setting.check(design)
-        except DesignError as error:
-            impossible = error
-            refused.add(design.key)
-            continue
-        cost = setting.cost(design)
-        if (max_macs is not None and cost.macs > max_macs) or (max_params is not None and cost.params > max_params):
-            dear = True
-            refused.add(design.key)
-            continue
-        found.setdefault(setting.network_key(design), Candidate(design, cost))
-    if not found:
-        why = f"every possible one is over max MACs {max_macs} or max params {max_params}" if dear else str(impossible)
-        raise SearchError(
-            f"no design of the space is allowed on {setting.backbone} at {setting.data.image_size} px: {why}. "
-            f"`attnas cost none --backbone {setting.backbone}` prints what the network costs without attention."
-        )
-    return found, len(refused - {candidate.design.key for candidate in found.values()})
-
-
-class _Study:
-    """Which network is next: the engine's proposals, less those that exist, are running, or are not allowed."""
+class Study:
+    """What is known and what to do next. One a process; several processes agree through the store alone."""
 
     def __init__(
         self,
-        space: Space,
+        plan: Plan,
         setting: Setting,
         store: Store,
-        seed: int,
-        candidates: dict[str, Candidate],
-        minimise: str,
+        candidates: Candidates,
+        *,
+        first: Sequence[AttentionDesign | Layered] = (),
+        study_id: str | None = None,
+        checkpoints: Path | None = None,
     ) -> None:
-        self.space, self.setting, self.store, self.seed = space, setting, store, seed
-        self.candidates = candidates
-        self.minimise = minimise
-        self.engine = OptunaEngine(space, seed)
-        self.told: set[str] = set()
+        self.plan, self.setting, self.store, self.candidates = plan, setting, store, candidates
+        self.id, self.checkpoints = study_id, checkpoints
+        self._context = {name: setting.context[name] for name in CONTEXT if name != "epochs"}
+        scope = self._context | {"epochs": list(plan.rungs.epochs), "seed": list(plan.seeds)}
+        self._unreported: list[Row] = []  # taken in while claiming
+        self._claiming: Job | None = None  # whose answer we wait for
+        self.mirror = Mirror(store, scope, candidates.networks.keys(), len(plan.seeds))
+        keys = dict.fromkeys(setting.network_key(design) for design in first)
+        self.proposals = Proposals(plan, candidates, self.mirror, [key for key in keys if key in candidates.networks])
+
+    def sync(self) -> list[Row]:
+        """Take in what has changed; returns the rows that have finished since the last time, oldest first."""
+        new, self._unreported = [*self._unreported, *self.mirror.sync()], []
+        return new
+
+    def forget_failed(self) -> int:
+        """Take the failed rows out of the store, so that they are begun again; how many."""
+        failed = [row.identity for row in self.mirror.finished.values() if row.status == "failed"]
+        number = self.store.forget(failed)
+        self.mirror.forget()
+        self.proposals.forget()
+        self.sync()
+        return number
 
     def rows(self) -> list[Row]:
-        """Oldest first, running ones included."""
-        same = {name: value for name, value in self.setting.context.items() if name in CONTEXT}
-        found = self.store.rows(**same, seed=self.seed)
-        return [row for row in found if row.network_key in self.candidates]
+        """Every finished row of the study with all its columns, in the order of their commits."""
+        whole = {row.identity: row for row in self.store.rows(**self._context)}
+        return [whole[identity] for identity in self.mirror.finished if identity in whole]
 
-    def sweep(self) -> None:
-        """Remove the running rows that killed processes left: what they were at may never be proposed again."""
-        for row in self.rows():
-            if row.owner is not None and lease_is_dead(row):
-                self.store.release(row.identity, row.owner)
+    # -- what is next ----------------------------------------------------------------------------------------------
 
-    def finished(self) -> list[Row]:
-        """Complete and failed rows, oldest first."""
-        return [row for row in self.rows() if row.status != "running"]
+    def begin(self, budget: Budget) -> Job | None:
+        """Claim the next evaluation; None if there is none to begin now (see `is_over`).
 
-    def next(self, trials: int) -> str | None:
-        """The network key to evaluate now; None if there are enough or none is left.
-
-        What a live process is at counts as taken; what a killed one left behind is free again.
+        Which one is proposed outside the database; whether the budget still has room for it, and nobody else has
+        taken it, is decided within one transaction.
         """
-        rows = [row for row in self.rows() if not lease_is_dead(row)]
-        unseen = self.candidates.keys() - {row.network_key for row in rows}
-        if len(rows) >= trials or not unseen:
-            return None
-        finished = [row for row in rows if row.status != "running"]
-        for row in finished:
-            self._tell(row)
-        choose = random.Random(f"{self.seed} {len(finished)}").choice
-        seen = []
-        for design in map(self.engine.propose, range(_DRAWS)):
-            if design is None:
-                continue
-            key = self.setting.network_key(design)
-            if key in unseen:
-                return key
-            seen.append(design)
-        near = (unseen & self._neighbours(design) for design in seen)
-        return choose(sorted(next(filter(None, near), unseen)))
+        if self._claiming is not None and self._is_ours(self._claiming):
+            return self._claimed(self._claiming)
+        while (job := next(self._jobs(budget), None)) is not None:
+            self._claiming = job
+            with self.store.turn() as turn:
+                self._unreported += self.mirror.sync(turn)
+                is_ours = self._fits(job, budget) and turn.claim(job.row) is None
+            if is_ours:
+                return self._claimed(job)
+        self._claiming = None
+        return None
 
-    def _neighbours(self, design: AttentionDesign) -> set[str]:
-        """Networks one axis away: where TPE proposes only what it knows to be good, next to it is the best guess.
+    def _claimed(self, job: Job) -> Job:
+        self._claiming = None
+        self.mirror.add_running(job.row)
+        return job
 
-        `none` has no axis but the squeeze, so everything is next to it and nothing is learned from that.
-        """
-        if design == NONE:
-            return set()
-        near = self.space.neighbours(design)
-        return {self.setting.network_key(other) for other in near}
+    def _is_ours(self, job: Job) -> bool:
+        """Whether a claim was committed although the connection was lost before the answer came."""
+        there = self.store.get(job.row.identity)
+        running = there is not None and there.status == "running"
+        return running and (there.owner, there.started) == (job.row.owner, job.row.started)  # type: ignore[union-attr]
 
-    def _tell(self, row: Row) -> None:
-        if row.network_key in self.told:
+    def is_over(self) -> bool:
+        """Whether `begin` gave None for good: no one is at work whose end, or death, could give more to do."""
+        return not self.mirror.running
+
+    def why_over(self, budget: Budget) -> str:
+        """In words, after `is_over`."""
+        if budget.trials is not None and self.mirror.trials >= budget.trials:
+            return f"{self.mirror.trials} trials"
+        if not self.proposals.unseen():
+            return "nothing new is left: every allowed network has been evaluated"
+        assert budget.epochs is not None, "only a budget ends a search that has networks left"
+        return f"{self.mirror.epochs:g} of {budget.epochs:g} epochs: the next evaluation would not fit"
+
+    def preview(self, number: int) -> list[Candidate]:
+        """The first networks a search would train now, at most `number`: those that wait, then the proposals."""
+        found = {job.candidate.key: job.candidate for job in self._waiting()}
+        while len(found) < number:
+            key = self.proposals.next(self.proposals.unseen() - found.keys())
+            if key is None:
+                break
+            found[key] = self.candidates.networks[key]
+        return list(found.values())[:number]
+
+    def _jobs(self, budget: Budget) -> Iterator[Job]:
+        """What could be done now, most urgent first, within the budget as far as we know."""
+        for job in self._waiting():
+            if self._fits(job, budget):
+                yield job
+        if budget.trials is not None and self.mirror.trials >= budget.trials:
             return
-        self.told.add(row.network_key)
-        if row.accuracy is not None:
-            candidate = self.candidates[row.network_key]
-            assert isinstance(candidate.design, AttentionDesign), "every design of a space is the same at all places"
-            self.engine.tell(candidate.design, row.accuracy, getattr(candidate.cost, self.minimise))
+        key = self.proposals.next(self.proposals.unseen())
+        if key is not None:
+            job = self._job(key, self.plan.seeds[0], self.plan.rungs.epochs[0])
+            if self._fits(job, budget):
+                yield job
+
+    def _waiting(self) -> Iterator[Job]:
+        """What was begun: work of processes that died, promotions, further seeds."""
+        for row in self.mirror.dead:
+            yield self._job(row.network_key, row.seed, row.epochs)
+        yield from self._promotions()
+        yield from self._further_seeds()
+
+    def _promotions(self) -> Iterator[Job]:
+        for epochs in reversed(self.plan.rungs.epochs[:-1]):
+            after = self.plan.rungs.after(epochs)
+            trials = {f"{key} {seed}": (key, seed) for key, seed in self.mirror.at_rung[epochs]}
+            values = {
+                name: self.plan.objectives.values(self.mirror.at_rung[epochs][trial]) for name, trial in trials.items()
+            }
+            for name in self.plan.rungs.promotable(values):
+                if after not in self.mirror.by_trial[trials[name]]:
+                    yield self._job(*trials[name], after)
+
+    def _further_seeds(self) -> Iterator[Job]:
+        if len(self.plan.seeds) == 1:
+            return
+        begun: dict[str, set[int]] = defaultdict(set)
+        for key, seed in self.mirror.by_trial:
+            begun[key].add(seed)
+        for key, seeds in begun.items():
+            for seed in self.plan.seeds:
+                if seed not in seeds:
+                    yield self._job(key, seed, self.plan.rungs.epochs[0])
+
+    def _job(self, key: str, seed: int, epochs: int) -> Job:
+        candidate = self.candidates.networks[key]
+        begun = self.mirror.by_trial.get((key, seed), {})
+        cost = self._epochs_to(epochs, key, seed)
+        row = self.setting.row(candidate.design, seed, epochs=epochs, cost=candidate.cost, network_key=key)
+        dead = begun.get(epochs)
+        row = replace(row, study=self.id, epochs_trained=cost, attempts=1 if dead is None else dead.attempts + 1)
+        return Job(candidate, row, is_new=not begun, epochs=cost)
+
+    def _fits(self, job: Job, budget: Budget) -> bool:
+        if job.row.identity in self.mirror.finished:
+            return False
+        there = self.mirror.running.get(job.row.identity)
+        if there is not None and not lease_is_dead(there):
+            return False
+        new_trial = job.trial not in self.mirror.by_trial
+        if new_trial and budget.trials is not None and self.mirror.trials >= budget.trials:
+            return False
+        spent = self.mirror.epochs - (0 if there is None else epochs_of(there))
+        return budget.epochs is None or spent + job.epochs <= budget.epochs + 1e-9
+
+    # -- between rungs ---------------------------------------------------------------------------------------------
+
+    def checkpoint(self, trial: Trial) -> Path | None:
+        """The file that holds a trial's undecayed state between its rungs; None where trials go straight to the end."""
+        if self.checkpoints is None or not self.plan.rungs.halves:
+            return None
+        named = json.dumps([*trial, *sorted(self._context.items())])
+        return self.checkpoints / f"{hashlib.sha256(named.encode()).hexdigest()[:32]}.pt"
+
+    def _epochs_to(self, epochs: int, key: str, seed: int) -> float:
+        """Epochs that an evaluation to this rung would train, from the state that the rung below left if it is here."""
+        below = [rung for rung in self.mirror.by_trial.get((key, seed), {}) if rung < epochs]
+        left = self.checkpoint((key, seed))
+        there = bool(below) and left is not None and left.exists()
+        return self.setting.recipe.epochs_trained(
+            epochs, self.setting.steps_an_epoch, since=max(below) if there else None
+        )

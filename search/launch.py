@@ -1,0 +1,226 @@
+"""`search`: from what was asked for to the rows, with one worker, several, or Ray's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from results.row import Row
+from results.store import Store
+from search.budget import Budget, Stop
+from search.candidates import Limits
+from search.halving import rungs
+from search.latency import check_hardware
+from search.objective import Setting
+from search.objectives import Objectives
+from search.request import Request
+from search.samplers import SAMPLERS
+from search.warm_start import warm_start
+from search.worker import Report, SearchError, Silent, work
+from search_space import AttentionDesign, Layered, Space
+from trainers import PROXY, ImageData, Recipe, sites
+
+ENGINES = ("optuna", "ray")
+
+
+def search(
+    space: Space | None = None,
+    *,
+    store: Store,
+    trials: int | None = 100,
+    epochs_total: float | None = None,
+    seconds: float | None = None,
+    data: str | ImageData = "synthetic",
+    data_dir: Path | None = None,
+    skip_corrupt: bool = False,
+    backbone: str = "resnet20",
+    recipe: Recipe = PROXY,
+    epochs: int | None = None,
+    seed: int = 0,
+    replicates: int = 1,
+    engine: str = "optuna",
+    workers: int = 1,
+    address: str | None = None,
+    devices_per_worker: float | None = None,
+    sampler: str = "tpe",
+    objectives: str | Objectives = "accuracy,macs",
+    halving: bool = True,
+    factor: int = 3,
+    shortest: int = 1,
+    bracket: int = 0,
+    warm_start_from: str | Sequence[AttentionDesign | Layered] = "presets",
+    max_macs: float | None = None,
+    max_params: float | None = None,
+    max_latency: float | None = None,
+    image_size: int = 32,
+    device: str | None = None,
+    precision: str = "auto",
+    threads: int = 1,
+    timeout_seconds: float | None = None,
+    checkpoints: Path | None = None,
+    retry_failed: bool = False,
+    study: str | None = None,
+    stop: Stop | None = None,
+    report: Report | None = None,
+) -> list[Row]:
+    """Evaluate designs of `space` until a budget is spent; return the study's rows in the order of their commits.
+
+    A trial is one network with one seed. `trials`, `epochs_total` and the rows count over all runs and workers of the
+    study, so the same call resumes and never trains again what the store holds; `seconds` is for this run. With
+    `halving` a trial goes from rung to rung (see `search.halving`) under the schedule `constant`; without, each is
+    trained to the end under the recipe's own. Raises `UserError`; KeyboardInterrupt after a graceful end on SIGINT.
+    """
+    request = make_request(
+        space or Space(),
+        data=data,
+        data_dir=data_dir,
+        skip_corrupt=skip_corrupt,
+        backbone=backbone,
+        recipe=recipe,
+        epochs=epochs,
+        seed=seed,
+        replicates=replicates,
+        sampler=sampler,
+        objectives=objectives,
+        halving=halving,
+        factor=factor,
+        shortest=shortest,
+        bracket=bracket,
+        warm_start_from=warm_start_from,
+        limits=Limits(macs=max_macs, params=max_params, latency=max_latency),
+        image_size=image_size,
+        device=device,
+        precision=precision,
+        threads=threads,
+        timeout_seconds=timeout_seconds,
+        checkpoints=checkpoints or checkpoints_beside(store.url),
+    )
+    check_engine(engine, workers)
+    return run(
+        request,
+        Budget(trials=trials, epochs=epochs_total, seconds=seconds),
+        store,
+        engine=engine,
+        workers=workers,
+        address=address,
+        devices_per_worker=devices_per_worker,
+        retry_failed=retry_failed,
+        name=study,
+        stop=stop,
+        report=report,
+    )
+
+
+def make_request(
+    space: Space,
+    *,
+    recipe: Recipe,
+    epochs: int | None,
+    seed: int,
+    replicates: int,
+    objectives: str | Objectives,
+    halving: bool,
+    factor: int,
+    shortest: int,
+    bracket: int,
+    warm_start_from: str | Sequence[AttentionDesign | Layered],
+    sampler: str,
+    **given: object,
+) -> Request:
+    """The request that these words come to; everything that needs no data is checked. Raises `UserError`."""
+    if sampler not in SAMPLERS:
+        raise SearchError(f"sampler: {sampler!r} given; allowed: {', '.join(SAMPLERS)}.")
+    if replicates < 1:
+        raise SearchError(f"replicates: {replicates} given; allowed: 1 or more.")
+    check_seed(seed)
+    check_seed(seed + replicates - 1)
+    chosen = recipe if epochs is None else recipe.changed(epochs=epochs)
+    steps = rungs(chosen.epochs, halving=halving, factor=factor, shortest=shortest, bracket=bracket)
+    if steps.halves:
+        chosen = chosen.changed(schedule="constant")
+    request = Request(
+        space=space,
+        recipe=chosen,
+        objectives=Objectives.parse(objectives) if isinstance(objectives, str) else objectives,
+        rungs=steps,
+        seeds=tuple(range(seed, seed + replicates)),
+        sampler=sampler,
+        first=warm_start(warm_start_from, space),
+        **given,  # type: ignore[arg-type]
+    )
+    data = request.data
+    sites(request.backbone, request.image_size if isinstance(data, str) else data.image_size)
+    return request
+
+
+def run(
+    request: Request,
+    budget: Budget,
+    store: Store,
+    *,
+    engine: str = "optuna",
+    workers: int = 1,
+    address: str | None = None,
+    devices_per_worker: float | None = None,
+    retry_failed: bool = False,
+    name: str | None = None,
+    setting: Setting | None = None,
+    stop: Stop | None = None,
+    report: Report | None = None,
+) -> list[Row]:
+    """Carry out a request; see `search`. `setting` is that of the request, where its data have been loaded already."""
+    watch, halt = report or Silent(), Stop() if stop is None else stop
+    setting = setting or request.setting()
+    study = request.study(setting, store)  # may refuse, and a refused study leaves no name behind
+    study.id = store.studies.begin(request.config(setting), name, request.default_name(setting)).id
+    study.sync()
+    if retry_failed:
+        study.forget_failed()
+    check_hardware(study)
+    with halt.on_signals():
+        if budget.seconds is not None:
+            halt.deadline = time.time() + budget.seconds
+        watch.begin(study, budget)
+        if engine == "ray":
+            from search.ray_engine import run_ray
+
+            why = run_ray(
+                request,
+                study,
+                budget,
+                halt,
+                workers=workers,
+                address=address,
+                devices_per_worker=devices_per_worker,
+                report=watch,
+            )
+        elif workers > 1:
+            from search.pool import run_pool
+
+            why = run_pool(request, study, budget, halt, workers=workers, report=watch)
+        else:
+            why = work(study, budget, halt, timeout_seconds=request.timeout_seconds, report=watch)
+        watch.end(why)
+    if stop is None and halt.signal is not None:
+        raise KeyboardInterrupt
+    return study.rows()
+
+
+def check_engine(engine: str, workers: int) -> None:
+    if engine not in ENGINES:
+        raise SearchError(f"engine: {engine!r} given; allowed: {', '.join(ENGINES)}.")
+    if workers < 1:
+        raise SearchError(f"workers: {workers} given; allowed: 1 or more.")
+
+
+def check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**63:
+        raise SearchError(f"seed: {seed} given; allowed: 0 to 2^63 - 1.")
+
+
+def checkpoints_beside(url: str) -> Path:
+    """Where the undecayed states between rungs lie unless told: beside a SQLite file, else in the current folder."""
+    kind, _, path = url.partition(":///")
+    beside = kind.startswith("sqlite") and path not in ("", ":memory:")
+    return Path(f"{path}.checkpoints") if beside else Path("attnas.checkpoints")

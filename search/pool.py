@@ -1,0 +1,206 @@
+"""Several workers on this machine: persistent processes, each pinned to its cores or its accelerator.
+
+Workers agree through the storage alone. The driver starts them, starts them again when they are killed, passes on
+signals, and reports; when it is killed itself they hand back what they are at and end.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from search.budget import Budget, Stop
+from search.request import Request
+from search.study import Study
+from search.worker import Breaker, Report, SearchError
+
+_LOOK_SECONDS = 0.3
+_MOST_RESTARTS = 5  # without a row in between
+_KILL_SECONDS = 20  # after the grace, for a worker that doesn't answer
+USER_ERROR = 2
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What a worker process is told, once, over its standard input."""
+
+    request: Request
+    budget: Budget
+    storage: str
+    study_id: str | None
+    deadline: float | None
+    grace_seconds: float
+    cores: tuple[int, ...]  # none: not pinned
+    driver: int  # its process id
+
+
+class _Worker:
+    """One process, started again when it dies."""
+
+    def __init__(self, orders: Orders, environment: dict[str, str], log: IO[bytes]) -> None:
+        self.orders, self.environment, self.log = orders, environment, log
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "search.worker_process"],
+            stdin=subprocess.PIPE,
+            stdout=self.log,
+            stderr=self.log,
+            env=self.environment,
+            start_new_session=True,  # Ctrl-C on the terminal reaches the driver, which passes it on once
+        )
+        assert self.process.stdin is not None
+        try:
+            with self.process.stdin as pipe:
+                pickle.dump(self.orders, pipe)
+        except BrokenPipeError:
+            return  # it died at once; what it said is in its log, how it ended in its exit code
+
+    def said(self) -> str:
+        self.log.seek(0)
+        return self.log.read().decode(errors="replace").strip()
+
+
+def run_pool(
+    request: Request,
+    study: Study,
+    budget: Budget,
+    stop: Stop,
+    *,
+    workers: int,
+    report: Report,
+) -> str:
+    """Search with `workers` processes until the study is over; returns why it ended. Raises `SearchError`."""
+    breaker = Breaker(study)
+    restarts = 0
+
+    def look() -> bool:
+        new = study.sync()
+        for row in new:
+            breaker.row(row)
+            report.row(row)
+        report.changed(study)
+        return bool(new)
+
+    with _workers(request, study, budget, stop, workers) as running:
+        passed_on = 0
+        while alive := [worker for worker in running if worker.process.poll() is None]:
+            if look():
+                restarts = 0
+            breaker.check()
+            if stop and passed_on == 0:
+                passed_on = _pass_on(alive, stop)
+            elif stop.again and passed_on == 1:
+                passed_on = _pass_on(alive, stop) + 1
+            restarts += _revive(running, stop, restarts)
+            time.sleep(_LOOK_SECONDS)
+        _revive(running, stop, restarts)
+    look()
+    breaker.check()
+    _hand_back(study)
+    if stop:
+        return "the time is up" if stop.time_is_up else "stopped"
+    return study.why_over(budget)
+
+
+def _pass_on(alive: list[_Worker], stop: Stop) -> int:
+    if stop.asked:
+        for worker in alive:
+            worker.process.send_signal(signal.SIGTERM)
+    return 1
+
+
+def _revive(running: list[_Worker], stop: Stop, restarts: int) -> int:
+    """Start killed workers again; how many. Raises `SearchError` for what starting again can't mend."""
+    again = 0
+    for worker in running:
+        code = worker.process.poll()
+        if code in (None, 0):
+            continue
+        if code == USER_ERROR:
+            raise SearchError(worker.said().removeprefix("error: "))
+        if stop:
+            continue
+        if restarts + again >= _MOST_RESTARTS:
+            how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+            raise SearchError(
+                f"stopped: workers ended {_MOST_RESTARTS} times without finishing an evaluation, the last time {how}. "
+                f"It said: {worker.said()[-2000:] or 'nothing'}"
+            )
+        worker.start()
+        again += 1
+    return again
+
+
+@contextmanager
+def _workers(request: Request, study: Study, budget: Budget, stop: Stop, number: int) -> Iterator[list[_Worker]]:
+    """The processes; whatever happens in the block, none is left when it ends."""
+    running: list[_Worker] = []
+    with tempfile.TemporaryDirectory(prefix="attnas-workers-") as folder:
+        try:
+            for index, (cores, environment) in enumerate(_places(request, number)):
+                orders = Orders(
+                    request, budget, study.store.url, study.id, stop.deadline, stop.grace_seconds, cores, os.getpid()
+                )
+                log = (Path(folder) / f"{index}.log").open("w+b")
+                running.append(_Worker(orders, environment, log))
+            yield running
+        finally:
+            _end(running, stop.grace_seconds)
+
+
+def _end(running: list[_Worker], grace_seconds: float) -> None:
+    for worker in running:
+        if worker.process.poll() is None:
+            worker.process.terminate()
+    last_moment = time.monotonic() + grace_seconds + _KILL_SECONDS
+    for worker in running:
+        try:
+            worker.process.wait(max(0.1, last_moment - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            worker.process.kill()
+            worker.process.wait()
+        worker.log.close()
+
+
+def _hand_back(study: Study) -> None:
+    """Give back what killed workers of this machine left, so that no row says running when nobody runs."""
+    for row in study.mirror.dead:
+        study.store.release(row.identity, str(row.owner))
+    study.sync()
+
+
+def _places(request: Request, number: int) -> list[tuple[tuple[int, ...], dict[str, str]]]:
+    """Cores and environment of each worker: cores shared out in turn, accelerators likewise."""
+    import torch
+
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    each = max(request.threads, len(cores) // number)
+    devices = _devices(torch.cuda.device_count() if request.device in (None, "cuda") else 0)
+    found = []
+    for index in range(number):
+        own = tuple(cores[(index * each + k) % len(cores)] for k in range(each)) if cores else ()
+        environment = dict(os.environ)
+        environment |= {name: str(request.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in [str(Path.cwd()), *sys.path] if path)
+        if devices:
+            environment["CUDA_VISIBLE_DEVICES"] = devices[index % len(devices)]
+        found.append((tuple(sorted(set(own))), environment))
+    return found
+
+
+def _devices(count: int) -> list[str]:
+    """What the accelerators are called for CUDA_VISIBLE_DEVICES, those only that this process may use."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return named.split(",")[:count] if named else [str(index) for index in range(count)]

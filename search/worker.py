@@ -1,0 +1,217 @@
+"""One worker: begin, train, write, until the study is over or it is told to stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from results.retry import persistently
+from results.row import Row
+from results.store import Store
+from search.budget import Budget, HandedBack, Stop
+from search.failures import BREAKER, first_of_a_row
+from search.latency import measured_latency
+from search.objective import Setting
+from search.proposals import Plan
+from search.recording import carry_out
+from search.study import MOST_KILLS, Job, Study
+from search_space import UserError
+from trainers import Outcome
+from trainers.outcome import TrialTimeout
+
+_WAIT_SECONDS = 0.3
+
+
+class SearchError(UserError):
+    """A search that can't go on, or can't be run as asked."""
+
+
+class BrokenSearchError(SearchError):
+    """One evaluation after the other fails."""
+
+
+class Report(Protocol):
+    """What a search tells whoever watches it."""
+
+    def begin(self, study: Study, budget: Budget) -> None: ...
+    def epoch(self, row: Row, record: dict[str, float]) -> None: ...
+    def changed(self, study: Study) -> None: ...
+    def row(self, row: Row) -> None: ...
+    def end(self, why: str) -> None: ...
+
+
+class Silent:
+    """A report that says nothing."""
+
+    def begin(self, study: Study, budget: Budget) -> None: ...
+    def epoch(self, row: Row, record: dict[str, float]) -> None: ...
+    def changed(self, study: Study) -> None: ...
+    def row(self, row: Row) -> None: ...
+    def end(self, why: str) -> None: ...
+
+
+def work(
+    study: Study,
+    budget: Budget,
+    stop: Stop,
+    *,
+    timeout_seconds: float | None = None,
+    report: Report | None = None,
+) -> str:
+    """Evaluate until nothing is left to begin; returns why it ended. Rows of others are reported too.
+
+    Raises `SearchError` when the last evaluations of the study, by whomever, failed alike.
+    """
+    watch = report or Silent()
+    breaker = Breaker(study)
+
+    def look() -> None:
+        for row in study.sync():
+            breaker.row(row)
+            watch.row(row)
+        watch.changed(study)
+        breaker.check()
+
+    while not stop:
+        look()
+        job = _begin(study, budget, stop)
+        if job is None:
+            look()
+            if study.is_over() and not stop:
+                return study.why_over(budget)
+            stop.wait(_WAIT_SECONDS)
+            continue
+        watch.changed(study)
+        try:
+            do(
+                job,
+                study.plan,
+                study.setting,
+                study.store,
+                stop,
+                checkpoint=study.checkpoint(job.trial),
+                timeout_seconds=timeout_seconds,
+                on_epoch=watch.epoch,
+            )
+        except OverLatencyError as over:
+            study.proposals.exclude(job.candidate.key, over.excess)
+        except HandedBack:
+            break
+    look()
+    return "the time is up" if stop.time_is_up else "stopped"
+
+
+class Breaker:
+    """Stops a search that only fails: watches the rows that finish from now on."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.rows: list[Row] = []
+
+    def row(self, row: Row) -> None:
+        self.rows = [*self.rows[-10:], row]
+
+    def check(self) -> None:
+        first = first_of_a_row(self.rows)
+        if first is None:
+            return
+        whole = self.study.store.get(first.identity) or first
+        cause = (whole.error or "").strip().splitlines()
+        raise BrokenSearchError(
+            f"stopped: {BREAKER} trainings in a row failed ({first.failure}). The first said: "
+            f"{cause[-1] if cause else '?'} Finished rows are kept; `attnas results show '{first.design}'` prints the "
+            "traceback; when it is mended, the same command with --retry-failed goes on."
+        )
+
+
+class OverLatencyError(Exception):
+    """Measuring a network has shown that it is over the limit, by this fraction."""
+
+    def __init__(self, excess: float) -> None:
+        super().__init__(f"over the limit of latency by {excess:.0%}")
+        self.excess = excess
+
+
+def do(
+    job: Job,
+    plan: Plan,
+    setting: Setting,
+    store: Store,
+    stop: Stop,
+    *,
+    checkpoint: Path | None,
+    timeout_seconds: float | None = None,
+    on_epoch: Callable[[Row, dict[str, float]], None],
+) -> Row:
+    """Carry out a claimed job, in the process that claimed it or another; raises if that gives the claim back.
+
+    Raises:
+        OverLatencyError: the network was measured to be over the plan's limit.
+        HandedBack: `stop` says so.
+    """
+    row = job.row
+    if row.attempts > MOST_KILLS:
+        return _give_up(row, store)
+    if plan.needs_latency:
+        seconds = measured_latency(job.candidate, setting, store)
+        if plan.max_latency is not None and seconds > plan.max_latency:
+            store.release(row.identity, str(row.owner))
+            raise OverLatencyError(seconds / plan.max_latency - 1)
+        row = replace(row, latency_seconds=seconds)
+    done: list[float] = [0.0]
+
+    def epoch(record: dict[str, float]) -> None:
+        done[0] = record["epoch"]
+        on_epoch(row, record)
+
+    def training() -> Outcome:
+        return setting.train(
+            job.candidate.design,
+            row.seed,
+            until=row.epochs,
+            checkpoint=checkpoint,
+            on_epoch=epoch,
+            on_step=Watchdog(timeout_seconds, stop),
+        )
+
+    finished = carry_out(row, store, training, progress=lambda: done[0], stopped=lambda: bool(stop))
+    if finished.status == "complete" and checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    return finished
+
+
+class Watchdog:
+    """Called between the steps of a training: hands it back when the search must stop, ends it when it is too long."""
+
+    def __init__(self, timeout_seconds: float | None, stop: Stop) -> None:
+        self.timeout_seconds, self.stop = timeout_seconds, stop
+        self.started = time.monotonic()
+
+    def __call__(self) -> None:
+        self.stop.check()
+        if self.timeout_seconds is not None and time.monotonic() - self.started > self.timeout_seconds:
+            raise TrialTimeout(f"not done within {self.timeout_seconds:g} s (--timeout)")
+
+
+def _begin(study: Study, budget: Budget, stop: Stop) -> Job | None:
+    """The next job, unless it could not end before the time is up."""
+    job = persistently(lambda: study.begin(budget), "the next evaluation", until=lambda: bool(stop))
+    if job is None or stop.deadline is None:
+        return job
+    usual = study.mirror.usual_seconds(job.row.epochs)
+    if usual is not None and time.time() + usual > stop.deadline:
+        study.store.release(job.row.identity, str(job.row.owner))
+        stop.deadline = time.time()
+        return None
+    return job
+
+
+def _give_up(row: Row, store: Store) -> Row:
+    """A design whose process was killed again and again, as by the system when memory runs out, fails as such."""
+    words = f"the process that trained it was killed {MOST_KILLS} times (out of memory?)"
+    failed = replace(row, status="failed", failure="infra", error=words, finished=time.time(), seconds=None)
+    store.finish(failed)
+    return failed

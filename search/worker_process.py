@@ -1,0 +1,63 @@
+"""The process of one worker of `search.pool`: orders on standard input, an exit code at the end."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import pickle
+import signal
+import sys
+import warnings
+
+from search.budget import Stop
+from search.pool import USER_ERROR, Orders
+from search_space import UserError
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def main() -> int:
+    orders: Orders = pickle.load(sys.stdin.buffer)  # from the process that started this one, through a pipe of its own
+    stop = Stop(grace_seconds=orders.grace_seconds, deadline=orders.deadline)
+    with stop.on_signals():
+        _end_with(orders.driver, stop)
+        try:
+            return _work(orders, stop)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return USER_ERROR
+
+
+def _work(orders: Orders, stop: Stop) -> int:
+    import torch
+
+    from results import open_store
+    from search.worker import BrokenSearchError, work
+
+    if orders.cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, orders.cores)
+    torch.set_num_threads(orders.request.threads)
+    request = orders.request
+    with open_store(orders.storage) as store:
+        setting = request.setting()
+        study = request.study(setting, store, study_id=orders.study_id)
+        try:
+            work(study, orders.budget, stop, timeout_seconds=request.timeout_seconds)
+        except BrokenSearchError:
+            return 0  # the driver sees the same rows and says so, once
+    return 0
+
+
+def _end_with(driver: int, stop: Stop) -> None:
+    """Stop as after a signal when the driver is gone: it can no longer pass one on."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != driver:  # gone before we could ask to be told
+        stop.ask()
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    logging.basicConfig(level=logging.WARNING)
+    sys.exit(main())
