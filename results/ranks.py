@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -22,7 +23,7 @@ def nondominated_ranks(values: Sequence[Sequence[float]]) -> list[int]:
     return ranks
 
 
-def fronts(values: Sequence[Sequence[float]]) -> Iterator[list[int]]:
+def fronts(values: Sequence[Sequence[float]] | NDArray[np.float64]) -> Iterator[list[int]]:
     """The fronts of `nondominated_ranks`, best first, each as indices ordered by the first number, then the next."""
     if not len(values):
         return
@@ -31,11 +32,36 @@ def fronts(values: Sequence[Sequence[float]]) -> Iterator[list[int]]:
     points = np.where(np.isnan(points), np.inf, points)
     unique, belongs = np.unique(points, axis=0, return_inverse=True)  # in lexicographic order
     belongs = belongs.reshape(-1)  # numpy 2.0 gave it a second axis
-    members = np.split(np.argsort(belongs, kind="stable"), np.cumsum(np.bincount(belongs))[:-1])
+    order = np.argsort(belongs, kind="stable").tolist()
+    ends = np.cumsum(np.bincount(belongs)).tolist()
+    for front in _of_pairs(unique) if points.shape[1] == 2 else _of_many(unique):
+        yield [index for point in front for index in order[ends[point - 1] if point else 0 : ends[point]]]
+
+
+def _of_pairs(unique: NDArray[np.float64]) -> list[list[int]]:
+    """The fronts of distinct points of two numbers in lexicographic order, in n log n steps.
+
+    What comes earlier is no larger in the first number, so a point lies behind every front that has got down to its
+    second number; the lowest second numbers of the fronts ascend (Jensen, IEEE Trans. Evol. Comp. 7, 2003).
+    """
+    found: list[list[int]] = []
+    lowest: list[float] = []
+    for point, second in enumerate(unique[:, 1].tolist()):
+        rank = bisect_right(lowest, second)
+        if rank == len(found):
+            found.append([])
+            lowest.append(second)
+        found[rank].append(point)
+        lowest[rank] = second
+    return found
+
+
+def _of_many(unique: NDArray[np.float64]) -> Iterator[list[int]]:
+    """The fronts of distinct points in lexicographic order."""
     left = np.arange(len(unique))
     while left.size:
         front, left = _peel(unique, left)
-        yield [int(index) for point in front for index in members[point]]
+        yield front
 
 
 def _peel(unique: NDArray[np.float64], left: NDArray[np.intp]) -> tuple[list[int], NDArray[np.intp]]:

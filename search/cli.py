@@ -6,19 +6,20 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from search.cli_cost import at_placement, cost
 from search.cli_results import app as results_app
+from search.cli_search import EPILOG, search_command
 from search.cli_space import app as space_app
-from search.cli_space import narrowed
+from search.cli_studies import app as study_app
+from search.cli_studies import dashboard
+from search.machine import chosen_recipe, interruptible, load, prepare_machine
 from search.options import (
-    AXES,
     BACKBONE,
     CORES,
     DATA,
@@ -33,14 +34,10 @@ from search.options import (
     RECIPE,
     SETTINGS,
     SKIP_CORRUPT,
-    SPACE_FILE,
     THREADS,
 )
-from search.storage import STORAGE, STORAGE_DEFAULT, check_storage, open_storage, without_password
+from search.storage import STORAGE, STORAGE_DEFAULT, check_storage, open_storage
 from search_space.errors import UserError
-
-if TYPE_CHECKING:
-    from trainers import Recipe
 
 app = typer.Typer(
     help="Search channel-attention designs: squeeze x wavelet depth x frequencies x excitation x reduction.",
@@ -49,67 +46,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
+app.command("search", epilog=EPILOG)(search_command)
 app.add_typer(results_app, name="results")
+app.add_typer(study_app, name="study")
+app.command(epilog="Example: attnas dashboard -o dashboard.db && optuna-dashboard sqlite:///dashboard.db")(dashboard)
 app.command(epilog="Example: attnas cost fca-ts --backbone resnet50 --image-size 224 --classes 1000 --json")(cost)
 app.add_typer(space_app, name="space")
-
-
-@app.command("search", epilog="Example: attnas search --data synthetic --backbone resnet8 --epochs 1 --trials 12")
-def search_command(
-    data: DATA = "cifar100",
-    data_dir: DATA_DIR = None,
-    backbone: BACKBONE = "resnet20",
-    image_size: IMAGE_SIZE = 32,
-    recipe: RECIPE = "proxy",
-    epochs: EPOCHS = None,
-    settings: SETTINGS = None,
-    trials: Annotated[int, typer.Option(help="Distinct designs to have in the storage at the end.")] = 100,
-    seed: Annotated[int, typer.Option(help="Seed of proposals and of every training.")] = 0,
-    storage: STORAGE = STORAGE_DEFAULT,
-    engine: Annotated[str, typer.Option(help="optuna.")] = "optuna",
-    minimise: Annotated[str, typer.Option(help="The cost beside accuracy: macs | params.")] = "macs",
-    max_macs: Annotated[float | None, typer.Option(help="Never train a design above this, as 42e6.")] = None,
-    max_params: Annotated[float | None, typer.Option(help="Never train a design above this, as 0.3e6.")] = None,
-    axes: AXES = None,
-    space_file: SPACE_FILE = None,
-    placement: PLACEMENT = None,
-    device: DEVICE = None,
-    precision: PRECISION = "auto",
-    threads: THREADS = 1,
-    skip_corrupt: SKIP_CORRUPT = False,
-) -> None:
-    """Search for designs with high accuracy at low cost. Stop it as you like: the same command goes on."""
-    check_storage(storage)
-    from search.progress import Progressing
-    from search.study import check_request, search
-
-    check_request(trials, engine, minimise, seed, max_macs=max_macs, max_params=max_params)
-    chosen = _recipe(recipe, epochs, settings)
-    chosen_space = narrowed(space_file, axes)
-    if placement is not None:
-        chosen_space = chosen_space.narrow({"placement": [placement]})
-    with interruptible():
-        _prepare_machine(backbone, image_size, device, precision, threads)
-        images = _load(data, image_size, data_dir, skip_corrupt)
-    with interruptible(), open_storage(storage) as store, Progressing() as report:
-        search(
-            chosen_space,
-            store=store,
-            trials=trials,
-            data=images,
-            backbone=backbone,
-            recipe=chosen,
-            seed=seed,
-            engine=engine,
-            minimise=minimise,
-            max_macs=max_macs,
-            max_params=max_params,
-            device=device,
-            precision=precision,
-            report=report,
-        )
-    where = "" if storage == STORAGE_DEFAULT else f" --storage {without_password(storage)}"
-    print(f"Done. Next: attnas results top{where}; attnas results pareto{where}", file=sys.stderr)
 
 
 @app.command(epilog="Example: attnas train se eca haar-d2-all/mlp-r16 --seeds 4 --first-seed 100 --data cifar100")
@@ -135,21 +77,21 @@ def train(
     from search_space import find_design
 
     chosen = [at_placement(find_design(text), placement) for text in designs]
-    trained_as = _recipe(recipe, epochs, settings)
+    trained_as = chosen_recipe(recipe, epochs, settings)
     check_storage(storage)
+    from search.launch import check_seed
     from search.objective import Setting
     from search.progress import Progressing
     from search.replicate import replicate
-    from search.study import check_seed
 
     check_seed(first_seed)
     check_seed(first_seed + seeds)
     with interruptible():
-        _prepare_machine(backbone, image_size, device, precision, threads)
-        images = _load(data, image_size, data_dir, skip_corrupt)
-    with interruptible(), open_storage(storage) as store, Progressing("training") as report:
+        prepare_machine(backbone, image_size, device, precision, threads)
+        images = load(data, image_size, data_dir, skip_corrupt)
+    with interruptible(), open_storage(storage) as store, Progressing() as watch:
         setting = Setting(images, backbone, trained_as, device=device, precision=precision)
-        replicate(chosen, range(first_seed, first_seed + seeds), setting, store, report)
+        replicate(chosen, range(first_seed, first_seed + seeds), setting, store, watch)
 
 
 @app.command(epilog="Example: attnas retrain haar-d2-all/mlp-r16 --data /path/to/imagenet --backbone resnet50")
@@ -178,12 +120,12 @@ def retrain(
 
     chosen = at_placement(find_design(design), placement)
     check_storage(storage)
+    from search.launch import check_seed
     from search.retraining import retrain as run
-    from search.study import check_seed
     from trainers.imagenet import RetrainRecipe
 
     check_seed(seed)
-    _prepare_machine(backbone, image_size, device, precision, threads)
+    prepare_machine(backbone, image_size, device, precision, threads)
     recipe = RetrainRecipe(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
     with interruptible(), open_storage(storage) as store:
         row = run(
@@ -214,51 +156,13 @@ def _folder(name: str) -> str:
     return plain if len(plain) < 150 else f"{plain[:100]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
-def _recipe(name: str, epochs: int | None, settings: list[str] | None) -> Recipe:
-    from trainers.recipe import find_recipe
-
-    chosen = find_recipe(name)
-    return chosen.changed_text(settings or [], epochs=epochs)
-
-
-def _prepare_machine(backbone: str, image_size: int, device: str | None, precision: str, threads: int) -> None:
-    """Refuse what can be refused before data are fetched and a storage is made, and set the threads.
-
-    A search has one thread unless told: on small maps two processes of one thread did what one of two did, and threads
-    that wait for each other while another process runs slowed both 25-fold.
-    """
-    import torch
-
-    from trainers import sites
-    from trainers.environment import pick_device
-    from trainers.precision import check_precision
-
-    torch.set_num_threads(threads)
-    sites(backbone, image_size)
-    pick_device(device)
-    check_precision(precision)
-
-
-def _load(data: str, image_size: int, data_dir: Path | None, skip_corrupt: bool) -> Any:
-    from trainers import load_data
-
-    return load_data(data, image_size=image_size, data_dir=data_dir, skip_corrupt=skip_corrupt)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Ctrl-C ends a long command with a word on what was kept, and exit code 130."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        print("interrupted: what was finished is kept, the same command goes on.", file=sys.stderr)
-        raise typer.Exit(130) from None
-
-
 def main() -> None:
-    """Entry point: a user's error is one message and exit code 2."""
-    try:
-        app(prog_name="attnas")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    """Entry point: a user's error is one message and exit code 2. Libraries' warnings are not for users."""
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")
+        try:
+            app(prog_name="attnas")
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)

@@ -7,13 +7,16 @@ farthest from those already taken.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from results.ranks import nondominated_ranks
+from results.ranks import fronts
 from search_space.errors import UserError
+
+Name = TypeVar("Name", str, tuple[str, int])  # of a trial
 
 
 class HalvingError(UserError):
@@ -39,13 +42,13 @@ class Rungs:
         """The rung that follows."""
         return self.epochs[self.epochs.index(epochs) + 1]
 
-    def promotable(self, finished: Mapping[str, Sequence[float]]) -> list[str]:
-        """Which trials of one rung deserve the next, best first.
+    def promotable(self, finished: Mapping[Name, Sequence[float]], done: Collection[Name] = ()) -> list[Name]:
+        """Which trials of one rung deserve the next and have not got it (are not in `done`), best first.
 
         `finished` holds what is to be minimised for every trial that has finished the rung (NaN for one that failed).
         One of every `factor` goes on, as soon as there are so many; never one that failed.
         """
-        return by_rank(finished)[: len(finished) // self.factor]
+        return by_rank(finished, len(finished) // self.factor, done)
 
 
 def rungs(end: int, *, halving: bool, factor: int = 3, shortest: int = 1, bracket: int = 0) -> Rungs:
@@ -69,28 +72,46 @@ def rungs(end: int, *, halving: bool, factor: int = 3, shortest: int = 1, bracke
     return Rungs(tuple(found[bracket:]), factor)
 
 
-def by_rank(values: Mapping[str, Sequence[float]]) -> list[str]:
-    """Names from best to worst; those with a missing value are left out."""
-    names = sorted(name for name, numbers in values.items() if not np.isnan(numbers).any())
-    if not names:
+def by_rank(
+    values: Mapping[Name, Sequence[float]], most: int | None = None, left_out: Collection[Name] = ()
+) -> list[Name]:
+    """Names from best to worst; those with a missing value are left out.
+
+    Of the first `most` (None: all), those that are not in `left_out`: where they stand is not asked, which is most of
+    the work.
+    """
+    names = sorted(values)
+    if most == 0 or not names:
         return []
     points = np.array([values[name] for name in names], dtype=float)
-    ranks = np.array(nondominated_ranks(points.tolist()))
+    there = np.flatnonzero(~np.isnan(points).any(axis=1))
+    points = points[there]
+    if not len(points):
+        return []
     span = np.ptp(points, axis=0)
     scaled = (points - points.min(axis=0)) / np.where(span > 0, span, 1)
-    order: list[int] = []
-    for rank in range(ranks.max() + 1):
-        order += _spread(scaled, list(np.flatnonzero(ranks == rank)))
-    return [names[index] for index in order]
+    left = len(points) if most is None else most
+    found: list[Name] = []
+    for front in fronts(points):
+        if any(names[there[index]] not in left_out for index in front):
+            spread = [names[there[index]] for index in _spread(scaled, sorted(front), left)]
+            found += [name for name in spread if name not in left_out]
+        left -= len(front)
+        if left <= 0:
+            break
+    return found
 
 
-def _spread(points: np.ndarray, members: list[int]) -> list[int]:
-    """Members of one rank: best in the first objective, then always the one farthest from those taken."""
-    taken = [min(members, key=lambda index: tuple(points[index]))]
-    rest = [index for index in members if index != taken[0]]
-    nearest = np.linalg.norm(points[rest] - points[taken[0]], axis=1)
-    while rest:
-        far = int(np.argmax(nearest))
-        taken.append(rest.pop(far))
-        nearest = np.minimum(np.delete(nearest, far), np.linalg.norm(points[rest] - points[taken[-1]], axis=1))
-    return taken
+def _spread(points: np.ndarray, members: list[int], most: int) -> list[int]:
+    """The first `most` members of one rank: best in the first objective, then the one farthest from those taken."""
+    own = points[members]
+    place = min(range(len(members)), key=lambda index: tuple(own[index]))
+    nearest = np.full(len(members), np.inf)
+    taken = []
+    while True:
+        taken.append(members[place])
+        if len(taken) == min(most, len(members)):
+            return taken
+        nearest = np.minimum(nearest, np.linalg.norm(own - own[place], axis=1))
+        nearest[place] = -1  # and stays so: it is the least
+        place = int(np.argmax(nearest))

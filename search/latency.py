@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from results.latencies import Latency
 from results.store import Store
 from search.candidates import Candidate
 from search.objective import Setting
@@ -14,12 +15,20 @@ from trainers.environment import hardware, pick_device
 from trainers.latency import latency
 
 
+BATCH = 16
+REPEATS = 9
+
+
 class LatencyError(UserError):
     """Latencies that can't be compared."""
 
 
-BATCH = 16
-REPEATS = 9
+class OverLatencyError(Exception):
+    """Measuring a network has shown that it is over the limit, by this fraction."""
+
+    def __init__(self, excess: float) -> None:
+        super().__init__(f"over the limit of latency by {excess:.0%}")
+        self.excess = excess
 
 
 def conditions() -> str:
@@ -33,7 +42,7 @@ def measured_latency(candidate: Candidate, setting: Setting, store: Store) -> fl
     where = (candidate.key, hardware(device), conditions())
     known = store.latencies.get(*where)
     if known is not None:
-        return known
+        return known.seconds
     classes, size = setting.data.num_classes, setting.data.image_size
     nets = [backbone(setting.backbone, design, num_classes=classes) for design in (candidate.design, NONE)]
     timing = latency(
@@ -46,7 +55,19 @@ def measured_latency(candidate: Candidate, setting: Setting, store: Store) -> fl
         phases=("forward",),
     )["forward"]
     spread = timing.upper_quartile - timing.lower_quartile
-    return store.latencies.put(*where, seconds=timing.median, seconds_iqr=spread, n=timing.n)
+    key, machine, under = where
+    found = Latency(
+        network_key=key, hardware=machine, conditions=under, seconds=timing.median, seconds_iqr=spread, n=timing.n
+    )
+    return store.latencies.put(found).seconds
+
+
+def latency_within(candidate: Candidate, setting: Setting, store: Store, limit: float | None) -> float:
+    """The latency; raises `OverLatencyError` if it is over the limit in seconds."""
+    seconds = measured_latency(candidate, setting, store)
+    if limit is not None and seconds > limit:
+        raise OverLatencyError(seconds / limit - 1)
+    return seconds
 
 
 def check_hardware(study: Study) -> None:

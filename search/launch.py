@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from results.row import Row
@@ -20,6 +21,8 @@ from search.warm_start import warm_start
 from search.worker import Report, SearchError, Silent, work
 from search_space import AttentionDesign, Layered, Space
 from trainers import PROXY, ImageData, Recipe, sites
+from trainers.environment import pick_device
+from trainers.precision import pick_precision
 
 ENGINES = ("optuna", "ray")
 
@@ -138,7 +141,7 @@ def make_request(
     chosen = recipe if epochs is None else recipe.changed(epochs=epochs)
     steps = rungs(chosen.epochs, halving=halving, factor=factor, shortest=shortest, bracket=bracket)
     if steps.halves:
-        chosen = chosen.changed(schedule="constant")
+        chosen = chosen.held()
     request = Request(
         space=space,
         recipe=chosen,
@@ -172,6 +175,9 @@ def run(
     """Carry out a request; see `search`. `setting` is that of the request, where its data have been loaded already."""
     watch, halt = report or Silent(), Stop() if stop is None else stop
     setting = setting or request.setting()
+    # measured once: a state between rungs is of one precision, whichever worker goes on from it
+    precision = pick_precision(request.precision, pick_device(request.device))
+    setting = replace(setting, precision=precision)
     study = request.study(setting, store)  # may refuse, and a refused study leaves no name behind
     study.id = store.studies.begin(request.config(setting), name, request.default_name(setting)).id
     study.sync()
@@ -198,7 +204,7 @@ def run(
         elif workers > 1:
             from search.pool import run_pool
 
-            why = run_pool(request, study, budget, halt, workers=workers, report=watch)
+            why = run_pool(replace(request, precision=precision), study, budget, halt, workers=workers, report=watch)
         else:
             why = work(study, budget, halt, timeout_seconds=request.timeout_seconds, report=watch)
         watch.end(why)

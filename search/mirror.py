@@ -5,11 +5,14 @@ from __future__ import annotations
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
+from itertools import islice
 from typing import Any, Protocol
 
 from results.lease import lease_is_dead
 from results.row import Row
 from results.store import Store
+
+_USUAL = 100  # evaluations that tell how long one takes
 
 Trial = tuple[str, int]  # network key, seed
 
@@ -32,6 +35,8 @@ class Mirror:
         self.finished: dict[str, Row] = {}  # by identity, in the order of their commits
         self.running: dict[str, Row] = {}
         self.by_trial: dict[Trial, dict[int, Row]] = {}
+        self.begun: dict[str, set[int]] = {}  # networks, and the seeds of their trials
+        self.begun_at: dict[int, set[Trial]] = defaultdict(set)
         self.at_rung: dict[int, dict[Trial, Row]] = defaultdict(dict)  # finished rows
         self.measured: dict[int, list[str]] = defaultdict(list)  # networks, as their last seed finished the rung
         self._seeds_done: Counter[tuple[str, int]] = Counter()
@@ -47,7 +52,7 @@ class Mirror:
         new = [row for row in ours if row.status != "running"]
         self.running = {row.identity: row for row in ours if row.status == "running"}
         for row in ours:
-            self.by_trial.setdefault((row.network_key, row.seed), {})[row.epochs] = row
+            self._add(row)
         for row in new:
             self._count(row)
         return new
@@ -55,7 +60,7 @@ class Mirror:
     def add_running(self, row: Row) -> None:
         """We have just claimed it."""
         self.running[row.identity] = row
-        self.by_trial.setdefault((row.network_key, row.seed), {})[row.epochs] = row
+        self._add(row)
 
     @property
     def trials(self) -> int:
@@ -81,8 +86,8 @@ class Mirror:
         return Counter(row.failure for row in self.finished.values() if row.failure is not None)
 
     def usual_seconds(self, epochs: int) -> float | None:
-        """Median seconds from claim to end of an evaluation to this rung; None if none has ended."""
-        rows = self.at_rung[epochs].values()
+        """Median seconds from claim to end of the last evaluations to this rung; None if none has ended."""
+        rows = islice(reversed(self.at_rung[epochs].values()), _USUAL)
         known = [row.finished - row.started for row in rows if row.finished is not None and row.started is not None]
         return statistics.median(known) if known else None
 
@@ -91,12 +96,20 @@ class Mirror:
         found = (self.at_rung[epochs].get((key, seed)) for seed in seeds)
         return [row for row in found if row is not None]
 
+    def _add(self, row: Row) -> None:
+        self.by_trial.setdefault((row.network_key, row.seed), {})[row.epochs] = row
+        self.begun.setdefault(row.network_key, set()).add(row.seed)
+        self.begun_at[row.epochs].add((row.network_key, row.seed))
+
     def _drop(self, row: Row) -> None:
         rungs = self.by_trial.get((row.network_key, row.seed), {})
         if row.epochs in rungs and rungs[row.epochs].status == "running":
             del rungs[row.epochs]
-        if not rungs:
-            self.by_trial.pop((row.network_key, row.seed), None)
+            self.begun_at[row.epochs].discard((row.network_key, row.seed))
+        if not rungs and self.by_trial.pop((row.network_key, row.seed), None) is not None:
+            self.begun[row.network_key].remove(row.seed)
+            if not self.begun[row.network_key]:
+                del self.begun[row.network_key]
 
     def _count(self, row: Row) -> None:
         self.finished[row.identity] = row

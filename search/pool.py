@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from search.budget import Budget, Stop
+from search.cores import usable_cores
 from search.request import Request
 from search.study import Study
 from search.worker import Breaker, Report, SearchError
@@ -30,7 +31,7 @@ _KILL_SECONDS = 20  # after the grace, for a worker that doesn't answer
 USER_ERROR = 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Orders:
     """What a worker process is told, once, over its standard input."""
 
@@ -40,7 +41,7 @@ class Orders:
     study_id: str | None
     deadline: float | None
     grace_seconds: float
-    cores: tuple[int, ...]  # none: not pinned
+    cores: int  # to take for itself
     driver: int  # its process id
 
 
@@ -149,10 +150,17 @@ def _workers(request: Request, study: Study, budget: Budget, stop: Stop, number:
     running: list[_Worker] = []
     with tempfile.TemporaryDirectory(prefix="attnas-workers-") as folder:
         try:
-            for index, (cores, environment) in enumerate(_places(request, number)):
-                orders = Orders(
-                    request, budget, study.store.url, study.id, stop.deadline, stop.grace_seconds, cores, os.getpid()
-                )
+            orders = Orders(
+                request=request,
+                budget=budget,
+                storage=study.store.url,
+                study_id=study.id,
+                deadline=stop.deadline,
+                grace_seconds=stop.grace_seconds,
+                cores=max(request.threads, usable_cores() // number),
+                driver=os.getpid(),
+            )
+            for index, environment in enumerate(_environments(request, number)):
                 log = (Path(folder) / f"{index}.log").open("w+b")
                 running.append(_Worker(orders, environment, log))
             yield running
@@ -181,23 +189,15 @@ def _hand_back(study: Study) -> None:
     study.sync()
 
 
-def _places(request: Request, number: int) -> list[tuple[tuple[int, ...], dict[str, str]]]:
-    """Cores and environment of each worker: cores shared out in turn, accelerators likewise."""
+def _environments(request: Request, number: int) -> list[dict[str, str]]:
+    """The environment of each worker; accelerators are shared out in turn."""
     import torch
 
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    each = max(request.threads, len(cores) // number)
     devices = _devices(torch.cuda.device_count() if request.device in (None, "cuda") else 0)
-    found = []
-    for index in range(number):
-        own = tuple(cores[(index * each + k) % len(cores)] for k in range(each)) if cores else ()
-        environment = dict(os.environ)
-        environment |= {name: str(request.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-        environment["PYTHONPATH"] = os.pathsep.join(path for path in [str(Path.cwd()), *sys.path] if path)
-        if devices:
-            environment["CUDA_VISIBLE_DEVICES"] = devices[index % len(devices)]
-        found.append((tuple(sorted(set(own))), environment))
-    return found
+    common = dict(os.environ) | {name: str(request.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    common["PYTHONPATH"] = os.pathsep.join(path for path in [str(Path.cwd()), *sys.path] if path)
+    own = [{"CUDA_VISIBLE_DEVICES": devices[index % len(devices)]} if devices else {} for index in range(number)]
+    return [common | mine for mine in own]
 
 
 def _devices(count: int) -> list[str]:

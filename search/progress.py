@@ -1,4 +1,4 @@
-"""What a search says while it runs: a progress bar on a terminal, a line a trial elsewhere. All of it on stderr."""
+"""What `attnas train` says while it runs: a bar on a terminal, a line a training elsewhere. All of it on stderr."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from results.row import Row
 from search.objective import EpochReport
-from search.study import Candidate
+from search.wording import row_line
+from search_space import AttentionDesign, Layered
 
 
 class Progressing:
-    """A `Report` that shows trials done, the best accuracy so far, and time left."""
+    """A `search.replicate.Watch` that shows trainings done, the best accuracy so far, and time left."""
 
-    def __init__(self, unit: str = "trial") -> None:
+    def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)
-        self.unit = unit
         self.best: Row | None = None
         self.counted: set[str] = set()
         self.bar = Progress(
@@ -37,19 +37,16 @@ class Progressing:
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
 
-    def begin(self, trials: int, known: list[Row], candidates: dict[str, Candidate], left_out: int) -> None:
+    def begin(self, trainings: int, known: list[Row]) -> None:
         finished = [row for row in known if row.status != "running"]
-        self.trials, self.counted = trials, {row.identity for row in finished}
+        self.trainings, self.counted = trainings, {row.identity for row in finished}
         for row in finished:
             self._best(row)
-        out = f", {left_out} designs over a limit or impossible here left out" if left_out else ""
-        self._say(
-            f"{len(candidates)} distinct networks{out}; {self.done} of {trials} {self.unit}s already in the storage"
-        )
-        self.task = self.bar.add_task("", total=trials, completed=self.done, best=self._best_text())
+        self._say(f"{len(self.counted)} of {trainings} trainings already in the storage")
+        self.task = self.bar.add_task("", total=trainings, completed=len(self.counted), best=self._best_text())
 
-    def trial(self, candidate: Candidate) -> EpochReport:
-        text = str(candidate.design)
+    def training(self, design: AttentionDesign | Layered) -> EpochReport:
+        text = str(design)
         self.bar.update(self.task, description=text)
         if not self.console.is_terminal:
             self._say(f"{text} ...")
@@ -66,22 +63,12 @@ class Progressing:
             return
         self.counted.add(row.identity)
         self._best(row)
-        self.bar.update(self.task, completed=self.done, best=self._best_text())
-        self._say(f"{self.unit} {self.done}/{self.trials}  {self._row_text(row, trained)}")
+        self.bar.update(self.task, completed=len(self.counted), best=self._best_text())
+        best = "  best so far" if self.best is row else ""
+        how = None if trained else "from its row"
+        self._say(f"training {len(self.counted)}/{self.trainings}  {row_line(row, how=how)}{best}")
         if row.settled:
             self._say(f"settled: {row.settled}")
-
-    @property
-    def done(self) -> int:
-        return len(self.counted)
-
-    def _row_text(self, row: Row, trained: bool) -> str:
-        if row.accuracy is None:
-            cause = (row.error or "").strip().splitlines()
-            return f"{row.design}  failed ({row.failure}): {cause[-1] if cause else ''}"
-        how = f"{row.seconds:.1f} s" if trained else "from its row"
-        best = "  best so far" if self.best is row else ""
-        return f"{row.design}  {row.accuracy:.2%}  {row.macs / 1e6:.3f} M MACs  {how}{best}"
 
     def _best(self, row: Row) -> None:
         if row.accuracy is not None and (self.best is None or row.accuracy > (self.best.accuracy or 0)):

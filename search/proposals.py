@@ -52,8 +52,7 @@ class Proposals:
 
     def unseen(self) -> set[str]:
         """Networks that nobody has begun."""
-        begun = {key for key, _ in self.mirror.by_trial}
-        return self.candidates.networks.keys() - begun - self.excluded
+        return self.candidates.networks.keys() - self.mirror.begun.keys() - self.excluded
 
     def exclude(self, key: str, excess: float) -> None:
         """Never propose this network: measuring has shown that it is over a limit, by this fraction."""

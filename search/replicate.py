@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from results.row import Row
 from results.store import Store
-from search.objective import Setting, evaluate
-from search.study import Candidate, Report, Silent
+from search.objective import EpochReport, Setting, evaluate
 from search_space import AttentionDesign, Layered
+
+
+class Watch(Protocol):
+    """What named trainings tell whoever watches them."""
+
+    def begin(self, trainings: int, known: list[Row]) -> None:
+        """So many trainings in all; `known` are the rows that the storage has of them."""
+
+    def training(self, design: AttentionDesign | Layered) -> EpochReport | None:
+        """The next one begins; what is returned is told of its epochs."""
+
+    def row(self, row: Row, trained: bool) -> None:
+        """How it ended, or that it was ended before or runs elsewhere."""
+
+
+class Unwatched:
+    """Says nothing."""
+
+    def begin(self, trainings: int, known: list[Row]) -> None: ...
+    def training(self, design: AttentionDesign | Layered) -> None: ...
+    def row(self, row: Row, trained: bool) -> None: ...
 
 
 def replicate(
@@ -16,23 +37,22 @@ def replicate(
     seeds: Sequence[int],
     setting: Setting,
     store: Store,
-    report: Report | None = None,
+    watch: Watch | None = None,
 ) -> list[Row]:
     """A row for every design and seed, seed by seed, so that an interrupted run has compared all designs so far.
 
     Every design is checked against the backbone before the first is trained. Raises `DesignError`.
     """
-    watch = report or Silent()
-    candidates = {}
+    told = watch or Unwatched()
     for design in designs:
         setting.check(design)
-        candidates[setting.network_key(design)] = Candidate(design, setting.cost(design))
-    stored = [store.get(setting.row(c.design, seed).identity) for seed in seeds for c in candidates.values()]
-    watch.begin(len(stored), [row for row in stored if row is not None], candidates, 0)
+    networks = {setting.network_key(design): design for design in designs}.values()
+    stored = [store.get(setting.row(design, seed).identity) for seed in seeds for design in networks]
+    told.begin(len(stored), [row for row in stored if row is not None])
     rows = []
     for seed in seeds:
-        for candidate in candidates.values():
-            row, trained = evaluate(candidate.design, seed, setting, store, watch.trial(candidate))
-            watch.row(row, trained)
+        for design in networks:
+            row, trained = evaluate(design, seed, setting, store, told.training(design))
+            told.row(row, trained)
             rows.append(row)
     return rows

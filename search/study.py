@@ -7,6 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from results.lease import lease_is_dead
@@ -56,6 +57,7 @@ class Study:
         scope = self._context | {"epochs": list(plan.rungs.epochs), "seed": list(plan.seeds)}
         self._unreported: list[Row] = []  # taken in while claiming
         self._claiming: Job | None = None  # whose answer we wait for
+        self._known_values: dict[int, dict[Trial, tuple[float, ...]]] = defaultdict(dict)  # by rung
         self.mirror = Mirror(store, scope, candidates.networks.keys(), len(plan.seeds))
         keys = dict.fromkeys(setting.network_key(design) for design in first)
         self.proposals = Proposals(plan, candidates, self.mirror, [key for key in keys if key in candidates.networks])
@@ -71,6 +73,7 @@ class Study:
         number = self.store.forget(failed)
         self.mirror.forget()
         self.proposals.forget()
+        self._known_values.clear()
         self.sync()
         return number
 
@@ -156,24 +159,24 @@ class Study:
     def _promotions(self) -> Iterator[Job]:
         for epochs in reversed(self.plan.rungs.epochs[:-1]):
             after = self.plan.rungs.after(epochs)
-            trials = {f"{key} {seed}": (key, seed) for key, seed in self.mirror.at_rung[epochs]}
-            values = {
-                name: self.plan.objectives.values(self.mirror.at_rung[epochs][trial]) for name, trial in trials.items()
-            }
-            for name in self.plan.rungs.promotable(values):
-                if after not in self.mirror.by_trial[trials[name]]:
-                    yield self._job(*trials[name], after)
+            for trial in self.plan.rungs.promotable(self._values(epochs), self.mirror.begun_at[after]):
+                yield self._job(*trial, after)
+
+    def _values(self, epochs: int) -> dict[Trial, tuple[float, ...]]:
+        """What the trials that have finished a rung gave; those that are known are not asked again."""
+        known, rows = self._known_values[epochs], self.mirror.at_rung[epochs]
+        for trial, row in islice(rows.items(), len(known), None):
+            known[trial] = self.plan.objectives.values(row)
+        return known
 
     def _further_seeds(self) -> Iterator[Job]:
         if len(self.plan.seeds) == 1:
             return
-        begun: dict[str, set[int]] = defaultdict(set)
-        for key, seed in self.mirror.by_trial:
-            begun[key].add(seed)
-        for key, seeds in begun.items():
-            for seed in self.plan.seeds:
-                if seed not in seeds:
-                    yield self._job(key, seed, self.plan.rungs.epochs[0])
+        for key, begun in self.mirror.begun.items():
+            if len(begun) < len(self.plan.seeds):
+                for seed in self.plan.seeds:
+                    if seed not in begun:
+                        yield self._job(key, seed, self.plan.rungs.epochs[0])
 
     def _job(self, key: str, seed: int, epochs: int) -> Job:
         candidate = self.candidates.networks[key]

@@ -13,7 +13,7 @@ from results.row import Row
 from results.store import Store
 from search.budget import Budget, HandedBack, Stop
 from search.failures import BREAKER, first_of_a_row
-from search.latency import measured_latency
+from search.latency import OverLatencyError, latency_within
 from search.objective import Setting
 from search.proposals import Plan
 from search.recording import carry_out
@@ -127,14 +127,6 @@ class Breaker:
         )
 
 
-class OverLatencyError(Exception):
-    """Measuring a network has shown that it is over the limit, by this fraction."""
-
-    def __init__(self, excess: float) -> None:
-        super().__init__(f"over the limit of latency by {excess:.0%}")
-        self.excess = excess
-
-
 def do(
     job: Job,
     plan: Plan,
@@ -156,11 +148,11 @@ def do(
     if row.attempts > MOST_KILLS:
         return _give_up(row, store)
     if plan.needs_latency:
-        seconds = measured_latency(job.candidate, setting, store)
-        if plan.max_latency is not None and seconds > plan.max_latency:
+        try:
+            row = replace(row, latency_seconds=latency_within(job.candidate, setting, store, plan.max_latency))
+        except BaseException:
             store.release(row.identity, str(row.owner))
-            raise OverLatencyError(seconds / plan.max_latency - 1)
-        row = replace(row, latency_seconds=seconds)
+            raise
     done: list[float] = [0.0]
 
     def epoch(record: dict[str, float]) -> None:

@@ -11,6 +11,7 @@ import sys
 import warnings
 
 from search.budget import Stop
+from search.cores import own_cores
 from search.pool import USER_ERROR, Orders
 from search_space import UserError
 
@@ -35,8 +36,7 @@ def _work(orders: Orders, stop: Stop) -> int:
     from results import open_store
     from search.worker import BrokenSearchError, work
 
-    if orders.cores and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, orders.cores)
+    own_cores(orders.cores)
     torch.set_num_threads(orders.request.threads)
     request = orders.request
     with open_store(orders.storage) as store:

@@ -39,7 +39,13 @@ def test_help_starts_without_any_heavy_library():
     assert "search" in done.stdout and "results" in done.stdout
 
 
-@pytest.mark.parametrize("command", ["search", "train", "cost", "space", "retrain", "results top", "results query"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("search", "train", "cost", "space", "retrain", "dashboard", "results top", "results query"),
+        *("study list", "study show", "study rename", "study delete"),
+    ],
+)
 def test_every_command_has_help_with_an_example(attnas, command):
     done = attnas(*command.split(), "--help")
     assert done.code == 0 and f"attnas {command}" in done.out and "Example" in done.out
@@ -143,7 +149,7 @@ def refused(done, *words):
         (["search", "--data", "synthetic", "--storage", "sqlite:////no/such/folder/x.db"], ["/no/such/folder"]),
         (["search", "--data", "synthetic", "--engine", "magic"], ["magic", "optuna"]),
         (["search", "--data", "synthetic", "--storage", "sqlite://"], ["memory", "sqlite:///attnas.db"]),
-        (["search", "--data", "synthetic", "--max-macs", "nan"], ["max MACs", "above 0"]),
+        (["search", "--data", "synthetic", "--max-macs", "nan"], ["max macs", "above 0"]),
         (["search", "--data", "synthetic", "--seed", 2**70], ["seed", "2^63"]),
         (["search", "--data", "synthetic", "--device", "abacus"], ["device", "abacus"]),
         (["search", "--data", "synthetic", "--precision", "int4"], ["int4", "bfloat16"]),

@@ -77,8 +77,9 @@ class Memory:
 
 def first_free(designs: Sequence[AttentionDesign], rng: random.Random, taken: Taken) -> AttentionDesign | None:
     """One of `designs` that is not taken, each with the same chance; None if there is none."""
-    for _ in range(min(8, len(designs))):  # nearly always enough, and does not shuffle thousands
+    for _ in range(min(32, len(designs))):  # nearly always enough, and does not ask for thousands
         design = rng.choice(designs)
         if not taken(design):
             return design
-    return next((design for design in rng.sample(designs, len(designs)) if not taken(design)), None)
+    free = [design for design in designs if not taken(design)]
+    return rng.choice(free) if free else None

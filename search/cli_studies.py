@@ -1,0 +1,169 @@
+"""`attnas study`: the studies of a storage; `attnas dashboard`: what Optuna's dashboard opens."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from search.options import JSON
+from search.storage import STORAGE, STORAGE_DEFAULT, open_storage, without_password
+from search_space.errors import UserError
+
+if TYPE_CHECKING:
+    from results.store import Store
+    from results.studies import Study
+
+app = typer.Typer(
+    help="The studies of a storage: list, show, rename, delete.", no_args_is_help=True, rich_markup_mode=None
+)
+NAME = Annotated[str, typer.Argument(help="A study, as `attnas study list` names it.")]
+
+
+@app.command("list", epilog="Example: attnas study list --storage sqlite:///attnas.db --json")
+def list_studies(storage: STORAGE = STORAGE_DEFAULT, as_json: JSON = False) -> None:
+    """Every study, oldest first: what it is about, how many trials it has, when it was begun."""
+    with open_storage(storage, read_only=True) as store:
+        found = [_facts(study, store) for study in store.studies.list()]
+    if as_json:
+        print(json.dumps(found))
+        return
+    if not found:
+        print(f"no study in {without_password(storage)}; `attnas search` begins one")
+        return
+    from search.tables import table
+
+    table([facts | {"rows": _counts(facts)} for facts in found], ["study", "about", "trials", "rows", "created"])
+
+
+@app.command(epilog="Example: attnas study show cifar100-resnet20-proxy-10")
+def show(name: NAME, storage: STORAGE = STORAGE_DEFAULT, as_json: JSON = False) -> None:
+    """One study: what it asks for, how far it is, what is best."""
+    from search.tables import table
+
+    with open_storage(storage, read_only=True) as store:
+        study = store.studies.get(name)
+        facts = _facts(study, store) | {"id": study.id, "config": study.config}
+    if as_json:
+        print(json.dumps(facts))
+        return
+    print(f"{facts['study']}  {facts['about']}  begun {facts['created']}")
+    print(f"{facts['trials']} trials, rows: {_counts(facts) or 'none'}")
+    for key, value in study.config.items():
+        if key != "space":
+            print(f"  {key:16} {value if isinstance(value, str) else json.dumps(value)}")
+    for axis, values in study.config.get("space", {}).items():
+        print(f"  {axis:16} {', '.join(str(value).lower() for value in values)}")
+    if facts["best"]:
+        print("best, by rows of the most epochs:")
+        table(facts["best"], ["design", "epochs", "seed", "accuracy", "loss", "macs", "params"])
+
+
+@app.command(epilog="Example: attnas study rename cifar100-resnet20-proxy-10 first-try")
+def rename(
+    name: NAME,
+    new: Annotated[str, typer.Argument(help="What to call it from now on.")],
+    storage: STORAGE = STORAGE_DEFAULT,
+    as_json: JSON = False,
+) -> None:
+    """Call a study something else."""
+    with _existing(storage) as store:
+        store.studies.rename(name, new)
+    print(json.dumps({"study": new, "was": name}) if as_json else f"study {name} is now called {new}")
+
+
+@app.command(epilog="Example: attnas study delete first-try --rows --yes")
+def delete(
+    name: NAME,
+    rows: Annotated[bool, typer.Option("--rows", help="Delete the rows that were trained for it, too.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    storage: STORAGE = STORAGE_DEFAULT,
+    as_json: JSON = False,
+) -> None:
+    """Forget a study; its rows stay in the storage, and are used by others, unless --rows is given."""
+    with _existing(storage) as store:
+        study = store.studies.get(name)
+        number = sum(row.study == study.id for row in store.rows(study=study.id))
+        what = f"study {name} and the {number} rows trained for it" if rows else f"study {name}, and keep its rows"
+        if not yes and not _confirmed(f"Delete {what}?"):
+            raise typer.Exit(1)
+        gone = store.studies.delete(name, rows=rows)
+    print(json.dumps({"study": name, "rows": gone}) if as_json else f"deleted study {name}, {gone} rows with it")
+
+
+def dashboard(
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write, as dashboard.db.")],
+    study: Annotated[list[str] | None, typer.Option(help="Only this one; repeatable. All unless given.")] = None,
+    storage: STORAGE = STORAGE_DEFAULT,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that exists.")] = False,
+    as_json: JSON = False,
+) -> None:
+    """Write the studies into a file that optuna-dashboard opens: a picture of this moment, the rows stay the truth."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from search.dashboard import write_dashboard
+
+    console = Console(stderr=True)
+    bar = Progress(console=console, disable=not console.is_terminal, transient=True)
+    with open_storage(storage, read_only=True) as store, bar:
+        chosen = [store.studies.get(name) for name in dict.fromkeys(study)] if study else store.studies.list()
+        task = bar.add_task("trials", total=None)
+        written = write_dashboard(
+            store,
+            chosen,
+            output,
+            overwrite=force,
+            on_trial=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if as_json:
+        print(json.dumps({"file": str(output), "trials": written}))
+        return
+    for name, number in written.items():
+        print(f"{name}: {number} trials")
+    print(f"Next: optuna-dashboard sqlite:///{output}", file=sys.stderr)
+
+
+def _existing(storage: str) -> Store:
+    """To write in, but never made by a command that asks for what is there."""
+    open_storage(storage, read_only=True).close()
+    return open_storage(storage)
+
+
+def _confirmed(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise UserError(f"{question} There is no terminal to ask on; say so with --yes.")
+    return typer.confirm(question, err=True)
+
+
+def _facts(study: Study, store: Store) -> dict[str, Any]:
+    from search.study_rows import StoredStudy, by_trial
+
+    whole = StoredStudy(study)
+    rows = whole.rows(store)
+    measured = [row for row in rows if row.accuracy is not None and row.loss is not None]
+    most = max((row.epochs for row in measured), default=0)
+    objectives = whole.objectives
+    quality = objectives.names.index(objectives.quality)
+    best = sorted((row for row in measured if row.epochs == most), key=lambda row: objectives.values(row)[quality])
+    config = study.config
+    columns = ("design", "epochs", "seed", "accuracy", "loss", "macs", "params")
+    return {
+        "study": study.name,
+        "about": f"{config['data']} at {config['image_size']} px, {config['backbone']}, {config['recipe']}, "
+        f"{'-'.join(map(str, whole.rungs))} epochs, {config['objectives']}",
+        "created": time.strftime("%Y-%m-%d %H:%M", time.localtime(study.created)),
+        "trials": len(by_trial(rows)),
+        "statuses": dict(Counter(row.status for row in rows)),
+        "failures": dict(Counter(row.failure for row in rows if row.failure is not None)),
+        "best": [{name: getattr(row, name) for name in columns} for row in best[:5]],
+    }
+
+
+def _counts(facts: dict[str, Any]) -> str:
+    return ", ".join(f"{number} {status}" for status, number in sorted(facts["statuses"].items()))

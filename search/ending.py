@@ -1,0 +1,69 @@
+"""What a search says at its end: why it ended, what was found, what to type next."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from typing import Any
+
+from search.budget import Stop
+from search.snapshot import Standing
+from search.storage import STORAGE_DEFAULT, without_password
+from search.view import View
+from search.wording import quantity
+
+
+def summary(view: View, stop: Stop) -> dict[str, Any]:
+    """The end as JSON values, for a program."""
+    snapshot = view.snapshot
+    ranking = snapshot.ranking
+    return {
+        "study": view.name,
+        "ended": view.why,
+        "signal": None if stop.signal is None else signal.Signals(stop.signal).name,
+        "trials": snapshot.trials,
+        "states": dict(snapshot.states),
+        "rows": {str(epochs): number for epochs, number in snapshot.rungs.items()},
+        "epochs": snapshot.epochs,
+        "failures": dict(snapshot.failures),
+        "ranked_at_epochs": ranking.epochs,
+        "best": None if ranking.best is None else _plain(ranking.best),
+        "front": [_plain(standing) for standing in ranking.front],
+    }
+
+
+def say_end(view: View, stop: Stop, storage: str) -> None:
+    """On stderr."""
+    lines = [_why(view, stop)]
+    best = view.snapshot.ranking.best
+    if best is not None:
+        values = ", ".join(quantity(name, value) for name, value in best.values.items())
+        lines.append(
+            f"Best of {view.snapshot.ranking.measured} after {view.snapshot.ranking.epochs} epochs: "
+            f"{best.design} ({values})"
+        )
+    if view.snapshot.failures:
+        failed = ", ".join(f"{name} {number}" for name, number in view.snapshot.failures.most_common())
+        lines.append(
+            f"Failed: {failed}. `attnas results query \"status == 'failed'\"` lists them; --retry-failed "
+            "begins them again."
+        )
+    where = "" if storage == STORAGE_DEFAULT else f" --storage {shlex.quote(without_password(storage))}"
+    lines.append(f"Next: attnas results top{where}; attnas results pareto{where}")
+    print("\n".join(lines), file=sys.stderr)
+
+
+def _why(view: View, stop: Stop) -> str:
+    if stop.signal is not None:
+        rows = sum(view.snapshot.rungs.values())
+        return (
+            f"Ended by {signal.Signals(stop.signal).name}: {rows} finished evaluations of {view.snapshot.trials} "
+            "trials are kept, the same command goes on."
+        )
+    again = " The same command goes on." if view.why == "the time is up" else ""
+    return f"Done: {view.why}.{again}"
+
+
+def _plain(standing: Standing) -> dict[str, Any]:
+    return {"design": standing.design, "seeds": standing.n, **standing.values}

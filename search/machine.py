@@ -1,0 +1,55 @@
+"""What every command that trains does first: its recipe, its machine, its data; and how it ends on Ctrl-C."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from trainers import Recipe
+
+
+def chosen_recipe(name: str, epochs: int | None, settings: list[str] | None) -> Recipe:
+    from trainers.recipe import find_recipe
+
+    chosen = find_recipe(name)
+    return chosen.changed_text(settings or [], epochs=epochs)
+
+
+def prepare_machine(backbone: str, image_size: int, device: str | None, precision: str, threads: int) -> None:
+    """Refuse what can be refused before data are fetched and a storage is made, and set the threads.
+
+    A search has one thread unless told: on small maps two processes of one thread did what one of two did, and threads
+    that wait for each other while another process runs slowed both 25-fold.
+    """
+    import torch
+
+    from trainers import sites
+    from trainers.environment import pick_device
+    from trainers.precision import check_precision
+
+    torch.set_num_threads(threads)
+    sites(backbone, image_size)
+    pick_device(device)
+    check_precision(precision)
+
+
+def load(data: str, image_size: int, data_dir: Path | None, skip_corrupt: bool) -> Any:
+    from trainers import load_data
+
+    return load_data(data, image_size=image_size, data_dir=data_dir, skip_corrupt=skip_corrupt)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C ends a long command with a word on what was kept, and exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("interrupted: what was finished is kept, the same command goes on.", file=sys.stderr)
+        raise typer.Exit(130) from None

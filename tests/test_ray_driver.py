@@ -1,0 +1,264 @@
+"""What the driver of a Ray search decides, without Ray; and what is refused before Ray starts."""
+
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import ray
+from ray_cluster import ROOT, Pretence
+
+from results import Row, open_store
+from results.lease import this_owner
+from search import ray_cluster
+from search.budget import Budget, Stop
+from search.halving import Rungs
+from search.ray_cluster import check_nodes, cluster
+from search.ray_driver import OVER_LIMIT, REFUSED, Driver
+from search.worker import Silent
+from search_space import Space
+
+SPACE = Space(squeeze=("avg", "max", "dct"), frequencies=("low2", "top2", "top4"), reduction=(4, 8))
+LOCAL = "sqlite:///a.db"
+
+
+class Reported(Silent):
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+
+    def row(self, row: Row) -> None:
+        self.rows.append(row)
+
+
+@pytest.fixture
+def study(store, blobs):
+    request = Pretence(data=blobs, backbone="resnet8", space=SPACE, rungs=Rungs((10,)), sampler="random")
+    return request.study(request.setting(), store)
+
+
+@pytest.fixture
+def drive(study):
+    """`drive(...)`: a driver of two workers and as many trials as it is told."""
+
+    def make(trials=4, **options):
+        options = {"stop": Stop(), "report": Reported(), "workers": 2} | options
+        return Driver(study, Budget(trials=trials), **options)
+
+    return make
+
+
+def finish(driver, name):
+    """What an actor does before it says that it is done."""
+    row = driver.jobs[name].row
+    driver.study.store.finish(replace(row, status="complete", accuracy=0.5, loss=1.0, seconds=1.0))
+
+
+def running(driver):
+    return driver.study.store.rows(status="running")
+
+
+def test_a_driver_hands_out_as_many_as_there_are_workers_and_no_more_than_the_budget(drive):
+    driver = drive(trials=3)
+    assert driver.next("a") and driver.next("b") and driver.next("c") is None and not driver.is_over
+    finish(driver, "a")
+    driver.done("a", {})
+    assert driver.next("c") is not None
+    for name in "bc":
+        finish(driver, name)
+        driver.done(name, {})
+    assert driver.next("d") is None and driver.is_over
+    assert len(driver.study.store.rows(status="complete")) == len(driver.report.rows) == 3
+
+
+def test_what_the_driver_hands_out_is_claimed_by_the_driver_s_own_process(drive):
+    driver = drive()
+    driver.next("a")
+    assert [row.owner for row in running(driver)] == [this_owner()]
+
+
+def test_a_lost_evaluation_is_begun_again_as_one_attempt_more(drive):
+    driver = drive(trials=1)
+    first = driver.next("a")
+    driver.lost("a")
+    assert running(driver) == []
+    again = driver.next("b")
+    assert again.row.identity == first.row.identity
+    assert (first.row.attempts, again.row.attempts) == (1, 2)
+
+
+def test_an_evaluation_lost_after_its_commit_is_not_begun_again(drive):
+    """An actor killed between the commit and its word to the driver."""
+    driver = drive(trials=1)
+    driver.next("a")
+    finish(driver, "a")
+    driver.lost("a")
+    assert driver.next("b") is None and driver.is_over
+    assert [row.attempts for row in driver.study.store.rows()] == [1]
+
+
+def test_a_search_that_only_loses_ends_with_the_last_words(drive):
+    driver = drive(workers=1)
+    for number in range(6):
+        assert not driver.must_end
+        driver.next(str(number))
+        driver.lost(str(number))
+        driver.said("ModuleNotFoundError: No module named 'search'")
+    assert driver.must_end and driver.next("next") is None and driver.is_over
+    assert "No module named 'search'" in str(driver.error)
+    assert running(driver) == []
+
+
+def test_a_finished_row_between_losses_means_that_the_search_goes_on(drive):
+    driver = drive(trials=100)
+    for number in range(20):
+        driver.next(f"lost {number}")
+        driver.next(f"done {number}")
+        finish(driver, f"done {number}")
+        driver.done(f"done {number}", {})
+        driver.lost(f"lost {number}")
+        driver.said("killed")
+    assert driver.error is None
+
+
+def test_what_an_actor_refuses_ends_the_search_with_its_reason(drive):
+    driver = drive()
+    driver.next("a")
+    driver.done("a", {REFUSED: "no such data on node7"})
+    assert str(driver.error) == "no such data on node7"
+    assert driver.must_end and driver.next("b") is None and running(driver) == []
+
+
+def test_a_network_over_the_limit_of_latency_is_not_handed_out_again(drive, study):
+    driver = drive(trials=len(study.candidates.networks))
+    job = driver.next("a")
+    study.store.release(job.row.identity, job.row.owner)  # as the actor does before it says so
+    driver.done("a", {OVER_LIMIT: 0.5})
+    handed = set()
+    for number in range(30):
+        handed.add(driver.next(str(number)).candidate.key)
+        finish(driver, str(number))
+        driver.done(str(number), {})
+    assert job.candidate.key not in handed
+
+
+def test_nothing_is_begun_that_could_not_end_in_time(drive):
+    """The oracle: the first took ten seconds, and three are left."""
+    stop = Stop(deadline=time.time() + 3)
+    driver = drive(stop=stop, workers=1)
+    job = driver.next("a")
+    driver.study.store.finish(
+        replace(job.row, status="complete", accuracy=0.5, loss=1.0, started=time.time() - 10, finished=time.time())
+    )
+    driver.done("a", {})
+    assert driver.next("b") is None and driver.is_over and running(driver) == []
+
+
+def test_after_a_signal_nothing_is_handed_out_and_what_runs_has_its_grace(drive):
+    stop = Stop(grace_seconds=0.2)
+    driver = drive(stop=stop)
+    driver.next("a")
+    stop.ask()
+    assert driver.next("b") is None and driver.is_over and not driver.must_end
+    time.sleep(0.25)
+    assert driver.must_end
+    driver.give_back_all()
+    assert running(driver) == []
+
+
+def test_the_driver_keeps_the_leases_of_what_waits_for_a_machine(drive, monkeypatch):
+    monkeypatch.setattr("search.ray_driver._BEAT_SECONDS", 0.02)
+    driver = drive()
+    driver.next("a")
+    before = running(driver)[0].heartbeat
+    with driver.beating():
+        time.sleep(0.2)
+    assert running(driver)[0].heartbeat > before
+
+
+def test_each_row_is_reported_once_though_others_finish_some(drive, store):
+    driver = drive(trials=4)
+    with open_store(store.url) as elsewhere:
+        for name in "abcd":
+            job = driver.next(name)
+            elsewhere.finish(replace(job.row, status="complete", accuracy=0.5, loss=1.0))
+            driver.done(name, {})
+    driver.look(now=True)
+    driver.look(now=True)
+    assert len(driver.report.rows) == len({row.identity for row in driver.report.rows}) == 4
+
+
+def node(host, **resources):
+    return {"Alive": True, "NodeManagerHostname": host, "Resources": resources}
+
+
+@pytest.fixture
+def nodes(monkeypatch):
+    """`nodes(...)`: what Ray would say its cluster is."""
+    monkeypatch.setattr(ray_cluster.socket, "gethostname", lambda: "here")
+    return lambda *given: monkeypatch.setattr(ray, "nodes", lambda: list(given))
+
+
+def test_a_sqlite_file_and_a_node_on_another_machine_are_refused_with_the_reason(nodes):
+    nodes(node("here", CPU=2), node("there", CPU=2))
+    with pytest.raises(Exception, match=r"SQLite.*there is another.*PostgreSQL"):
+        check_nodes(LOCAL, cpus=1, devices=0)
+    assert check_nodes("postgresql://host/a", cpus=1, devices=0) == 4
+
+
+def test_more_nodes_on_this_machine_may_share_a_sqlite_file(nodes):
+    nodes(node("here", CPU=2), node("here", CPU=1))
+    assert check_nodes(LOCAL, cpus=1, devices=0) == 3
+
+
+@pytest.mark.parametrize(
+    ("cpus", "devices", "fit"),
+    [(1, 0, 8), (3, 0, 2), (1, 1, 2), (1, 0.5, 4), (1, 0.25, 8), (1, 2, 1), (1, 0.4, 4)],
+)
+def test_how_many_fit_counts_whole_evaluations_on_one_node_and_shares_on_one_accelerator(nodes, cpus, devices, fit):
+    """The oracle: by hand, for 8 CPUs and 2 accelerators; a share lies on one accelerator, two of 0.4 on each."""
+    nodes(node("here", CPU=8, GPU=2))
+    assert check_nodes(LOCAL, cpus=cpus, devices=devices) == fit
+
+
+def test_an_evaluation_that_fits_on_no_node_is_refused(nodes):
+    nodes(node("here", CPU=2), node("here", CPU=1))
+    with pytest.raises(Exception, match=r"no node of the Ray cluster has 4 CPUs.*--threads"):
+        check_nodes(LOCAL, cpus=4, devices=0)
+    with pytest.raises(Exception, match=r"1 CPUs and 0\.5 accelerators"):
+        check_nodes(LOCAL, cpus=1, devices=0.5)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense", "ray://127.0.0.1:10001", "127.0.0.1:999999"])
+def test_an_address_where_no_cluster_is_is_refused_at_once(address):
+    """Ray itself tries for minutes."""
+    begun = time.monotonic()
+    with pytest.raises(Exception, match=r"no Ray cluster|allowed: auto, or HOST:PORT"), cluster(address, cpus=1):
+        pass
+    assert time.monotonic() - begun < 5
+
+
+def test_without_ray_the_engine_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "search.ray_engine", raising=False)
+    with pytest.raises(Exception, match=r"pip install 'attnas\[ray\]'"):
+        import search.ray_engine  # noqa: F401
+
+
+def test_two_processes_of_a_machine_own_different_cores_and_a_killed_one_gives_its_own_back():
+    code = "from search.cores import own_cores; print(sorted(own_cores(1)), flush=True); input()"
+
+    def start():
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, **pipes)
+        return process, process.stdout.readline().strip()
+
+    first, cores = start()
+    second, others = start()
+    first.kill()
+    first.communicate()
+    third, again = start()
+    for process in (second, third):
+        process.communicate("\n")
+    assert cores != others, "each has its own, or the second none, where there is one core"
+    assert again == cores

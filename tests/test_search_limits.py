@@ -1,0 +1,134 @@
+"""What a network may cost: counted limits, measured latency, and objectives beside accuracy."""
+
+import time
+
+import pytest
+import torch
+
+from search import objective as objective_module
+from search import search
+from search.candidates import CandidateError, Limits, candidates
+from search.latency import LatencyError, measured_latency
+from search.objective import Setting
+from search.samplers import SAMPLERS
+from search_space import PRESETS, DesignError, Space, find_design
+from trainers import PROXY, design_cost
+from trainers.environment import hardware
+from trainers.outcome import Outcome
+
+SPACE = Space(squeeze=("none", "avg", "max", "dct"), frequencies=("low2", "top2", "top4"), reduction=(4, 8))
+RECIPE = PROXY.changed(epochs=1, batch_size=60, crop_padding=1)
+
+
+HARDWARE = [hardware(torch.device("cpu"))]
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    designs = []
+
+    def pretend(design, *_, **__):
+        designs.append(design)
+        facts = {"precision": "float32", "versions": {}, "commit": None, "split": "validation"}
+        accuracy = 0.5 + 0.1 * (design.squeeze == "dct")
+        facts |= {"epochs_trained": 1, "peak_memory_bytes": 9, "hardware": HARDWARE[-1]}
+        return Outcome(status="complete", accuracy=accuracy, loss=1.0, **facts)
+
+    monkeypatch.setattr(objective_module, "train", pretend)
+    return designs
+
+
+def run(store, blobs, **options):
+    defaults = {"trials": 30, "data": blobs, "backbone": "resnet8", "recipe": RECIPE, "precision": "float32"}
+    return search(SPACE, store=store, **defaults | options)
+
+
+def cost(design):
+    return design_cost(design, "resnet8", 8, 4)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_no_sampler_trains_a_duplicate_or_what_is_over_a_limit(store, blobs, trained, sampler):
+    """The limit leaves out half of the networks, and the search trains every other one exactly once."""
+    setting = Setting(blobs, "resnet8", RECIPE)
+    everything = candidates(SPACE, setting).networks
+    limit = sorted(candidate.cost.params for candidate in everything.values())[len(everything) // 2]
+    allowed = {key for key, candidate in everything.items() if candidate.cost.params <= limit}
+    rows = run(store, blobs, trials=10_000, max_params=limit, sampler=sampler)
+    assert len(trained) == len(rows) == len(allowed) < len(everything)
+    assert {row.network_key for row in rows} == allowed
+
+
+def test_what_is_over_a_limit_is_told_to_the_sampler_as_such(blobs):
+    over = candidates(SPACE, Setting(blobs, "resnet8", RECIPE), Limits(params=cost(PRESETS["eca"]).params)).over
+    assert over and all(excess > 0 for excess in over.values())
+    assert all(cost(design).params > cost(PRESETS["eca"]).params for design in over)
+
+
+def test_a_design_asked_for_by_name_must_be_possible_and_may_lie_outside_the_space(blobs):
+    setting = Setting(blobs, "resnet8", RECIPE)
+    assert PRESETS["cbam"] not in SPACE.designs()
+    found = candidates(SPACE, setting, extra=[PRESETS["cbam"]])
+    assert PRESETS["cbam"] in {candidate.design for candidate in found.networks.values()}
+    with pytest.raises(DesignError):
+        candidates(SPACE, setting, extra=[find_design("haar-d3-all/mlp-r4")])  # the last map is 2 x 2
+
+
+@pytest.fixture
+def slow_dct(monkeypatch):
+    """Instead of a clock: dct takes 2 ms a batch, everything else 1 ms; counts the measurements."""
+    measured = []
+
+    def pretend(net, plain, **_):
+        from trainers.latency import Timing
+
+        design = next((module.design for module in net.modules() if hasattr(module, "design")), None)
+        measured.append(design)
+        seconds = 2e-3 if design is not None and design.squeeze == "dct" else 1e-3
+        return {"forward": Timing(9, seconds, seconds, seconds, 1e-3, 1, 1, 1)}
+
+    monkeypatch.setattr("search.latency.latency", pretend)
+    return measured
+
+
+def test_networks_over_a_latency_are_never_trained_and_their_claims_are_given_back(store, blobs, trained, slow_dct):
+    rows = run(store, blobs, trials=10_000, max_latency=1.5e-3)
+    assert rows and {row.latency_seconds for row in rows} == {1e-3}
+    assert "dct" not in {design.squeeze for design in trained}
+    assert set(store.frame()["status"]) == {"complete"}
+    networks = candidates(SPACE, Setting(blobs, "resnet8", RECIPE)).networks.values()
+    assert len(rows) == sum(candidate.design.squeeze != "dct" for candidate in networks)
+
+
+def test_a_latency_is_measured_once_and_kept_in_the_storage(store, blobs, trained, slow_dct):
+    run(store, blobs, trials=5, objectives="accuracy,latency")
+    run(store, blobs, trials=8, objectives="accuracy,latency")
+    assert len(slow_dct) == 8
+
+
+def test_latencies_of_other_hardware_are_not_compared(store, blobs, trained, slow_dct):
+    """The rows say that they were trained on a toaster."""
+    HARDWARE.append("a toaster")
+    run(store, blobs, trials=2, objectives="accuracy,latency")
+    HARDWARE.pop()
+    with pytest.raises(LatencyError, match="measured on a toaster; this machine is"):
+        run(store, blobs, trials=3, objectives="accuracy,latency")
+
+
+def test_a_real_latency_is_a_time(store, blobs):
+    candidate = next(iter(candidates(SPACE, Setting(blobs, "resnet8", RECIPE)).networks.values()))
+    begun = time.perf_counter()
+    seconds = measured_latency(candidate, Setting(blobs, "resnet8", RECIPE), store)
+    assert 0 < seconds < time.perf_counter() - begun
+    assert measured_latency(candidate, Setting(blobs, "resnet8", RECIPE), store) == seconds
+
+
+@pytest.mark.parametrize("objectives", ["accuracy", "loss,params", "accuracy,macs,params,memory"])
+def test_searches_take_any_objectives(store, blobs, trained, objectives):
+    assert len(run(store, blobs, trials=25, objectives=objectives)) == 25
+
+
+@pytest.mark.parametrize("limits", [{"latency": 0}, {"params": -1}, {"macs": float("nan")}])
+def test_a_limit_that_nothing_can_meet_is_refused(limits):
+    with pytest.raises(CandidateError, match="above 0"):
+        Limits(**limits)
