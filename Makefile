@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := sqlite:///demo.db
 
-.PHONY: demo test test-all lint types clean
+.PHONY: demo test test-all chaos bench-engines lint types clean
 
 demo: .venv/installed
 	@rm -f demo.db demo.db-wal demo.db-shm
@@ -24,6 +24,14 @@ test: .venv/installed-test
 
 test-all: .venv/installed-test
 	$(BIN)/python -m pytest -m ''
+
+# Some minutes a backend: kills a search 50 times and more on SQLite, PostgreSQL and Ray; `make test` does it 8 times.
+chaos: .venv/installed-test
+	cd tests && ../$(BIN)/python -m chaos
+
+# About 12 minutes of a quiet machine: beside plain Optuna and Ray Tune. Writes benchmarks/engines.md.
+bench-engines: .venv/installed-test
+	$(BIN)/python -m benchmarks.engines
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

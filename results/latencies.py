@@ -47,6 +47,13 @@ class Latencies:
             found = connection.execute(sa.select(LATENCIES).where(*wanted)).mappings().first()
         return None if found is None else Latency(**{f.name: found[f.name] for f in fields(Latency)})
 
+    def known(self, hardware: str, conditions: str) -> dict[str, float]:
+        """Seconds by network key of everything measured so, in the order of measuring."""
+        wanted = (_c.hardware == hardware, _c.conditions == conditions)
+        with self._store.engine.connect() as connection:
+            statement = sa.select(_c.network_key, _c.seconds).where(*wanted).order_by(_c.measured)
+            return {found.network_key: found.seconds for found in connection.execute(statement)}
+
     def put(self, latency: Latency) -> Latency:
         """Keep a measurement, and return the one that is kept: the first stays, so that every process ranks alike."""
         with self._store.turn() as turn:

@@ -43,8 +43,14 @@ def persistently(action: Callable[[], T], what: str, *, until: Callable[[], bool
             if not may_pass(error) or (until is not None and until()):
                 raise
             _log.warning("%s: %s; trying again in %g seconds", what, _reason(error), wait_seconds)
-        time.sleep(wait_seconds)
+        _sleep(wait_seconds, until)
     raise AssertionError("the waits never end")
+
+
+def _sleep(seconds: float, until: Callable[[], bool] | None) -> None:
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0 and not (until is not None and until()):
+        time.sleep(min(left, 0.2))
 
 
 def may_pass(error: DBAPIError) -> bool:

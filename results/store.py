@@ -129,11 +129,14 @@ class Store:
         with self.turn() as turn:
             return turn.connection.execute(_owned(sa.delete(EVALUATIONS), identity, owner)).rowcount == 1
 
-    def forget(self, identities: Iterable[str]) -> int:
-        """Delete those of these rows that have failed, so that they may be tried again; returns how many."""
-        failed = sa.delete(EVALUATIONS).where(_c.status == "failed", _c.identity == sa.bindparam("wanted"))
+    def revive(self, identities: Iterable[str]) -> int:
+        """Make those of these rows that have failed running rows of nobody, free to claim again; returns how many."""
+        blank = dict.fromkeys(("failure", "error", "accuracy", "loss", "settled", "seconds", "finished"))
+        nobody = {"status": "running", "owner": "nobody:0:0", "heartbeat": 0.0, "attempts": 1, "seq": 0, "curves": []}
+        failed = sa.update(EVALUATIONS).where(_c.status == "failed", _c.identity == sa.bindparam("wanted"))
         with self.turn() as turn:
-            return sum(turn.connection.execute(failed, {"wanted": identity}).rowcount for identity in identities)
+            execute = turn.connection.execute
+            return sum(execute(failed.values(**blank, **nobody), {"wanted": name}).rowcount for name in identities)
 
     def get(self, identity: str) -> Row | None:
         """The row of this identity, if there is one."""

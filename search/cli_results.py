@@ -128,7 +128,7 @@ def _emit_ranked(frame: pd.DataFrame, *, as_json: bool, as_csv: bool) -> None:
         emit(frame, as_json=as_json, as_csv=as_csv, columns=_RANKED)
         return
     if frame.empty:
-        print("no complete rows")
+        print("no complete rows; `attnas results query \"status != 'complete'\"` lists the others")
     for number, (_, part) in enumerate(frame.groupby(list(CONTEXT), sort=False)):
         print("" if number == 0 else "\n", end="")
         print(context_line(records(part.head(1))[0]))

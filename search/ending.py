@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from search.budget import Stop
+from search.halving import Rungs
 from search.snapshot import Standing
 from search.storage import STORAGE_DEFAULT, without_password
 from search.view import View
@@ -43,6 +44,8 @@ def say_end(view: View, stop: Stop, storage: str) -> None:
             f"Best of {view.snapshot.ranking.measured} after {view.snapshot.ranking.epochs} epochs: "
             f"{best.design} ({values})"
         )
+    if view.study is not None and view.snapshot.rungs and not view.snapshot.states["complete"]:
+        lines.append(_nobody_at_the_end(view.study.plan.rungs))
     if view.snapshot.failures:
         failed = ", ".join(f"{name} {number}" for name, number in view.snapshot.failures.most_common())
         lines.append(
@@ -63,6 +66,15 @@ def _why(view: View, stop: Stop) -> str:
         )
     again = " The same command goes on." if view.why == "the time is up" else ""
     return f"Done: {view.why}.{again}"
+
+
+def _nobody_at_the_end(rungs: Rungs) -> str:
+    needed = rungs.factor ** (len(rungs.epochs) - 1)
+    return (
+        f"No trial has reached the last rung, {rungs.end} epochs: one of every {rungs.factor} is promoted at each, so "
+        f"it takes some {needed} trials. The same command with more --trials goes on; --no-halving trains all to "
+        "the end."
+    )
 
 
 def _plain(standing: Standing) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from results.row import FAILURES, Row
 from trainers import Outcome
@@ -35,16 +35,17 @@ assert POLICIES.keys() == set(FAILURES)
 
 
 def attempt(training: Callable[[], Outcome]) -> tuple[Outcome, int]:
-    """What the training gave in the end, and how often it was tried."""
+    """What the training gave in the end, with the epochs of all tries, and how often it was tried."""
     outcome = training()
-    tries = 1
+    tries, epochs = 1, outcome.epochs_trained
     while outcome.failure is not None and tries <= len(POLICIES[outcome.failure].again):
         time.sleep(POLICIES[outcome.failure].again[tries - 1])
         gc.collect()
         _empty_accelerator()
         outcome = training()
         tries += 1
-    return outcome, tries
+        epochs += outcome.epochs_trained
+    return replace(outcome, epochs_trained=epochs), tries
 
 
 def first_of_a_row(rows: list[Row]) -> Row | None:

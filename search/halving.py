@@ -84,17 +84,17 @@ def by_rank(
     if most == 0 or not names:
         return []
     points = np.array([values[name] for name in names], dtype=float)
-    there = np.flatnonzero(~np.isnan(points).any(axis=1))
-    points = points[there]
-    if not len(points):
+    there = ~np.isnan(points).any(axis=1)
+    points, names = points[there], [name for name, measured in zip(names, there.tolist(), strict=True) if measured]
+    if not names:
         return []
     span = np.ptp(points, axis=0)
     scaled = (points - points.min(axis=0)) / np.where(span > 0, span, 1)
     left = len(points) if most is None else most
     found: list[Name] = []
     for front in fronts(points):
-        if any(names[there[index]] not in left_out for index in front):
-            spread = [names[there[index]] for index in _spread(scaled, sorted(front), left)]
+        if any(names[index] not in left_out for index in front):
+            spread = [names[index] for index in _spread(scaled, sorted(front), left)]
             found += [name for name in spread if name not in left_out]
         left -= len(front)
         if left <= 0:

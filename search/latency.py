@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 
 from results.latencies import Latency
+from results.row import Row
 from results.store import Store
 from search.candidates import Candidate
 from search.objective import Setting
-from search.study import Study
 from search_space import NONE, UserError
 from trainers import backbone
 from trainers.environment import hardware, pick_device
 from trainers.latency import latency
-
 
 BATCH = 16
 REPEATS = 9
@@ -70,13 +71,31 @@ def latency_within(candidate: Candidate, setting: Setting, store: Store, limit: 
     return seconds
 
 
-def check_hardware(study: Study) -> None:
-    """Raises `LatencyError` if latency counts in this study and was measured on another machine's hardware."""
-    if not study.plan.needs_latency:
-        return
-    here = hardware(pick_device(study.setting.device))
-    others = {row.hardware for row in study.mirror.finished.values() if row.latency_seconds is not None} - {here}
+class LatencyBook:
+    """The latencies known for this machine's hardware, and which are over a limit in seconds."""
+
+    def __init__(self, setting: Setting, store: Store, limit: float | None) -> None:
+        self.store, self.limit = store, limit
+        self.hardware = hardware(pick_device(setting.device))
+        self.seconds: dict[str, float] = {}  # by network key
+
+    def learn(self) -> bool:
+        """Look the storage up; whether there is anything new."""
+        before = len(self.seconds)
+        self.seconds = self.store.latencies.known(self.hardware, conditions())
+        return len(self.seconds) != before
+
+    def excess(self, key: str) -> float:
+        """The fraction by which a network is over the limit; 0 within it, and of one that was never measured."""
+        return 0.0 if self.limit is None else max(0.0, self.seconds.get(key, 0.0) / self.limit - 1)
+
+
+def check_hardware(rows: Iterable[Row], book: LatencyBook) -> None:
+    """Raises `LatencyError` if latencies in these rows were measured on another machine's hardware."""
+    measured = (row for row in rows if row.latency_seconds is not None and row.network_key not in book.seconds)
+    others = {row.hardware for row in measured} - {book.hardware}
     if others:
+        here = book.hardware
         raise LatencyError(
             f"the latencies of this study were measured on {', '.join(map(str, others))}; this machine is {here}, and "
             "its latencies would not compare. Go on there, or leave latency out of objectives and limits."

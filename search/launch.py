@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+from sqlalchemy.exc import DBAPIError
+
+from results.retry import may_pass
 from results.row import Row
 from results.store import Store
 from search.budget import Budget, Stop
@@ -17,6 +22,7 @@ from search.objective import Setting
 from search.objectives import Objectives
 from search.request import Request
 from search.samplers import SAMPLERS
+from search.study import Study
 from search.warm_start import warm_start
 from search.worker import Report, SearchError, Silent, work
 from search_space import AttentionDesign, Layered, Space
@@ -175,42 +181,90 @@ def run(
     """Carry out a request; see `search`. `setting` is that of the request, where its data have been loaded already."""
     watch, halt = report or Silent(), Stop() if stop is None else stop
     setting = setting or request.setting()
+    torch.set_num_threads(request.threads)
     # measured once: a state between rungs is of one precision, whichever worker goes on from it
     precision = pick_precision(request.precision, pick_device(request.device))
-    setting = replace(setting, precision=precision)
-    study = request.study(setting, store)  # may refuse, and a refused study leaves no name behind
-    study.id = store.studies.begin(request.config(setting), name, request.default_name(setting)).id
-    study.sync()
-    if retry_failed:
-        study.forget_failed()
-    check_hardware(study)
-    with halt.on_signals():
-        if budget.seconds is not None:
-            halt.deadline = time.time() + budget.seconds
-        watch.begin(study, budget)
-        if engine == "ray":
-            from search.ray_engine import run_ray
-
-            why = run_ray(
-                request,
-                study,
-                budget,
-                halt,
-                workers=workers,
-                address=address,
-                devices_per_worker=devices_per_worker,
-                report=watch,
-            )
-        elif workers > 1:
-            from search.pool import run_pool
-
-            why = run_pool(replace(request, precision=precision), study, budget, halt, workers=workers, report=watch)
-        else:
-            why = work(study, budget, halt, timeout_seconds=request.timeout_seconds, report=watch)
-        watch.end(why)
+    request, setting = replace(request, precision=precision), replace(setting, precision=precision)
+    with _storage_errors():
+        study = request.study(setting, store)  # may refuse, and a refused study leaves no name behind
+        study.sync()
+        if study.latencies is not None:
+            check_hardware(study.mirror.finished.values(), study.latencies)
+        study.id = store.studies.begin(request.config(setting), name, request.default_name(setting)).id
+        study.mirror.forget()  # what was trained for this study outside its space is seen only now
+        study.sync()
+        if retry_failed:
+            study.retry_failed()
+        study.measure_latencies()
+        with halt.on_signals():
+            if budget.seconds is not None:
+                halt.deadline = time.time() + budget.seconds
+            watch.begin(study, budget)
+            try:
+                why = engine_run(
+                    request,
+                    study,
+                    budget,
+                    halt,
+                    engine=engine,
+                    workers=workers,
+                    address=address,
+                    devices_per_worker=devices_per_worker,
+                    report=watch,
+                )
+            finally:
+                study.hand_back()
+            watch.end(why)
     if stop is None and halt.signal is not None:
         raise KeyboardInterrupt
     return study.rows()
+
+
+def engine_run(
+    request: Request,
+    study: Study,
+    budget: Budget,
+    stop: Stop,
+    *,
+    engine: str,
+    workers: int,
+    address: str | None,
+    devices_per_worker: float | None,
+    report: Report,
+) -> str:
+    """Why it ended."""
+    if engine == "ray":
+        from search.ray_engine import run_ray
+
+        return run_ray(
+            request,
+            study,
+            budget,
+            stop,
+            workers=workers,
+            address=address,
+            devices_per_worker=devices_per_worker,
+            report=report,
+        )
+    if workers > 1:
+        from search.pool import run_pool
+
+        return run_pool(request, study, budget, stop, workers=workers, report=report)
+    return work(study, budget, stop, timeout_seconds=request.timeout_seconds, report=report)
+
+
+@contextmanager
+def _storage_errors() -> Iterator[None]:
+    """A storage that went away while the search was told to stop is the user's to mend, not a traceback."""
+    try:
+        yield
+    except DBAPIError as error:
+        if not may_pass(error):
+            raise
+        raise SearchError(
+            f"the storage does not answer: {' '.join(str(error.orig).split())}. What was finished is kept; when it is "
+            "there again, the same command goes on."
+        ) from error
 
 
 def check_engine(engine: str, workers: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, Protocol
 
@@ -24,14 +24,20 @@ class Reader(Protocol):
 
 
 class Mirror:
-    """Rows in `scope` of the networks `keys`; the store stays the truth, and `sync` costs what has changed."""
+    """Rows in `scope` as far as `take` makes them ours; the store stays the truth, and `sync` costs what has changed.
 
-    def __init__(self, store: Store, scope: dict[str, Any], keys: Collection[str], seeds: int) -> None:
-        self.store, self.scope, self.keys, self.seeds = store, scope, keys, seeds
+    `take` gives the row to keep (with what else is known of it), or None.
+    """
+
+    def __init__(self, store: Store, scope: dict[str, Any], take: Callable[[Row], Row | None], seeds: int) -> None:
+        self.store, self.scope, self.take, self.seeds = store, scope, take, seeds
+        self.generation = 0  # changes when what is known may have shrunk
+        self._reported: set[str] = set()
         self.forget()
 
     def forget(self) -> None:
         """Know nothing: the next `sync` reads everything."""
+        self.generation += 1
         self.finished: dict[str, Row] = {}  # by identity, in the order of their commits
         self.running: dict[str, Row] = {}
         self.by_trial: dict[Trial, dict[int, Row]] = {}
@@ -46,7 +52,10 @@ class Mirror:
     def sync(self, reader: Reader | None = None) -> list[Row]:
         """Take in what has changed since the last time; returns the rows finished since then, oldest first."""
         rows, self._cursor = (reader or self.store).changes(self._cursor, **self.scope)
-        ours = [row for row in rows if row.network_key in self.keys]
+        if any(row.status == "running" and row.identity in self.finished for row in rows):
+            self.forget()  # a failed row was set free again
+            return self.sync(reader)
+        ours = [taken for row in rows if (taken := self.take(row)) is not None]
         for row in self.running.values():  # finished or still at it: then it is among the rows
             self._drop(row)
         new = [row for row in ours if row.status != "running"]
@@ -55,12 +64,22 @@ class Mirror:
             self._add(row)
         for row in new:
             self._count(row)
-        return new
+        fresh = [row for row in new if row.identity not in self._reported]
+        self._reported.update(row.identity for row in fresh)
+        return fresh
 
     def add_running(self, row: Row) -> None:
         """We have just claimed it."""
         self.running[row.identity] = row
         self._add(row)
+
+    def absorb(self, row: Row) -> None:
+        """A row that `changes` did not show: it was in the way of a claim."""
+        self._add(row)
+        if row.status == "running":
+            self.running[row.identity] = row
+        else:
+            self._count(row)
 
     @property
     def trials(self) -> int:

@@ -19,16 +19,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from results.retry import persistently
 from search.budget import Budget, Stop
 from search.cores import usable_cores
 from search.request import Request
 from search.study import Study
-from search.worker import Breaker, Report, SearchError
+from search.worker import Breaker, BrokenSearchError, Report, SearchError
 
 _LOOK_SECONDS = 0.3
 _MOST_RESTARTS = 5  # without a row in between
 _KILL_SECONDS = 20  # after the grace, for a worker that doesn't answer
-USER_ERROR = 2
+USER_ERROR, TIME_UP, BROKEN = 2, 3, 4  # exit codes of a worker; 0: the search is over
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,38 +88,44 @@ def run_pool(
     restarts = 0
 
     def look() -> bool:
-        new = study.sync()
+        new = persistently(study.sync, "a look at the rows", until=lambda: bool(stop))
         for row in new:
             breaker.row(row)
             report.row(row)
+            breaker.check()
         report.changed(study)
         return bool(new)
 
     with _workers(request, study, budget, stop, workers) as running:
         passed_on = 0
-        while alive := [worker for worker in running if worker.process.poll() is None]:
+        while not _have_ended(running, stop):
             if look():
                 restarts = 0
-            breaker.check()
             if stop and passed_on == 0:
-                passed_on = _pass_on(alive, stop)
+                passed_on = _pass_on(running, stop)
             elif stop.again and passed_on == 1:
-                passed_on = _pass_on(alive, stop) + 1
+                passed_on = _pass_on(running, stop) + 1
             restarts += _revive(running, stop, restarts)
             time.sleep(_LOOK_SECONDS)
         _revive(running, stop, restarts)
+        if any(worker.process.returncode == TIME_UP for worker in running):
+            stop.deadline = time.time()
     look()
-    breaker.check()
-    _hand_back(study)
     if stop:
         return "the time is up" if stop.time_is_up else "stopped"
     return study.why_over(budget)
 
 
-def _pass_on(alive: list[_Worker], stop: Stop) -> int:
+def _have_ended(running: list[_Worker], stop: Stop) -> bool:
+    """Whether none works and none is to be started again: all may have been killed at once."""
+    codes = [worker.process.poll() for worker in running]
+    return all(code in (0, TIME_UP) or (code is not None and bool(stop)) for code in codes)
+
+
+def _pass_on(running: list[_Worker], stop: Stop) -> int:
     if stop.asked:
-        for worker in alive:
-            worker.process.send_signal(signal.SIGTERM)
+        for worker in running:
+            worker.process.send_signal(signal.SIGTERM)  # nothing happens to one that has ended
     return 1
 
 
@@ -127,10 +134,12 @@ def _revive(running: list[_Worker], stop: Stop, restarts: int) -> int:
     again = 0
     for worker in running:
         code = worker.process.poll()
-        if code in (None, 0):
+        if code in (None, 0, TIME_UP):
             continue
         if code == USER_ERROR:
             raise SearchError(worker.said().removeprefix("error: "))
+        if code == BROKEN:
+            raise BrokenSearchError(worker.said())
         if stop:
             continue
         if restarts + again >= _MOST_RESTARTS:
@@ -180,13 +189,6 @@ def _end(running: list[_Worker], grace_seconds: float) -> None:
             worker.process.kill()
             worker.process.wait()
         worker.log.close()
-
-
-def _hand_back(study: Study) -> None:
-    """Give back what killed workers of this machine left, so that no row says running when nobody runs."""
-    for row in study.mirror.dead:
-        study.store.release(row.identity, str(row.owner))
-    study.sync()
 
 
 def _environments(request: Request, number: int) -> list[dict[str, str]]:

@@ -42,24 +42,23 @@ class Proposals:
 
     def __init__(self, plan: Plan, candidates: Candidates, mirror: Mirror, first: Sequence[str]) -> None:
         self.plan, self.candidates, self.mirror, self.first = plan, candidates, mirror, first
-        self.excluded: set[str] = set()  # networks over a limit that only measuring could tell
+        self.excluded: dict[str, float] = {}  # networks over a limit that only measuring could tell, and by how much
+        self._generation = mirror.generation
         self._sampler: Sampler | None = None
         self._level = -1
         self._told = 0
 
-    def forget(self) -> None:
-        self._sampler = None
-
     def unseen(self) -> set[str]:
         """Networks that nobody has begun."""
-        return self.candidates.networks.keys() - self.mirror.begun.keys() - self.excluded
+        return self.candidates.networks.keys() - self.mirror.begun.keys() - self.excluded.keys()
 
     def exclude(self, key: str, excess: float) -> None:
         """Never propose this network: measuring has shown that it is over a limit, by this fraction."""
-        self.excluded.add(key)
-        design = self._in_space(key)
-        if design is not None:
-            self._taught().tell_infeasible(design, excess)
+        if key in self.excluded:
+            return
+        self.excluded[key] = excess
+        if self._sampler is not None:
+            self._tell_excluded(self._sampler, key)
 
     def next(self, unseen: set[str]) -> str | None:
         """One of the `unseen` network keys; None if there is none."""
@@ -80,8 +79,8 @@ class Proposals:
         """The sampler, told of every network measured at one fidelity: the highest that enough have reached."""
         enough = [epochs for epochs in self.plan.rungs.epochs if len(self.mirror.measured[epochs]) >= _ENOUGH]
         level = max(enough, default=self.plan.rungs.epochs[0])
-        if self._sampler is None or level != self._level:
-            self._level, self._told = level, 0
+        if self._sampler is None or (level, self.mirror.generation) != (self._level, self._generation):
+            self._level, self._generation, self._told = level, self.mirror.generation, 0
             self._sampler = make_sampler(
                 self.plan.sampler,
                 self.plan.space,
@@ -89,6 +88,8 @@ class Proposals:
                 objectives=len(self.plan.objectives.names),
             )
             self._show_infeasible(self._sampler)
+            for key in self.excluded:
+                self._tell_excluded(self._sampler, key)
         measured = self.mirror.measured[level]
         for key in measured[self._told :]:
             self._tell(self._sampler, key, self.mirror.rows_of(key, level, self.plan.seeds))
@@ -104,6 +105,11 @@ class Proposals:
             sampler.tell(design, self.plan.objectives.mean(good))
         else:
             sampler.tell_infeasible(design, 1.0)
+
+    def _tell_excluded(self, sampler: Sampler, key: str) -> None:
+        design = self._in_space(key)
+        if design is not None:
+            sampler.tell_infeasible(design, self.excluded[key])
 
     def _in_space(self, key: str) -> AttentionDesign | None:
         design = self.candidates.networks[key].design

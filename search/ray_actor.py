@@ -1,115 +1,56 @@
-"""The Ray actor that trains: one process, one evaluation after the other, each claimed by the driver of the search."""
+"""The Ray actor: one process, one Tune trial after the other, each an evaluation that the driver has claimed.
+
+It begins light and imports torch with its first evaluation. While an actor begins, Tune gives its trial to any other
+that falls free, throws the new one away and begins the next: an actor that took seconds to begin would hardly ever get
+there beside short evaluations.
+"""
 
 from __future__ import annotations
 
-import logging
-import os
-import socket
-import warnings
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ray import tune
+from ray import cloudpickle, tune
 
-from results import Store, open_store
-from results.row import Row
-from search.budget import Stop
-from search.cores import own_cores
-from search.latency import OverLatencyError
-from search.objective import Setting
-from search.proposals import Plan
-from search.ray_driver import OVER_LIMIT, REFUSED
-from search.request import Request
-from search.study import Job
-from search.worker import do
-from search_space import UserError
+if TYPE_CHECKING:
+    from search.ray_bench import Bench
 
 
-@dataclass(frozen=True, kw_only=True)
-class ActorOrders:
-    """What every actor of a search is told, once."""
+class Sealed:
+    """A value for the configuration of a Tune trial, which Ray copies and prints at every turn."""
 
-    request: Request
-    plan: Plan
-    storage: str
-    folder: Path  # the driver's, to which relative paths belong
-    host: str  # the driver's
-    cores: int  # to take for itself
+    def __init__(self, value: object, name: str = "sealed") -> None:
+        self.name, self.content = name, cloudpickle.dumps(value)
 
-
-@dataclass(frozen=True)
-class Parcel:
-    """A job as a value in the configuration of a Tune trial, which Ray copies and prints at every turn."""
-
-    job: Job
-    checkpoint: Path | None
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Parcel:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Sealed:
         return self
 
     def __str__(self) -> str:
-        return self.job.row.identity[:8]
+        return self.name
+
+    def open(self) -> Any:
+        return cloudpickle.loads(self.content)
 
 
 class Evaluator(tune.Trainable):
-    """Carries out what is in `config["parcel"]`, and writes its row before Ray hears of it."""
+    """Carries out the parcel of its configuration, by orders that are the same for all."""
 
-    def setup(self, config: dict[str, Any], orders: ActorOrders | None = None) -> None:
+    def setup(self, config: dict[str, Any], orders: Sealed | None = None) -> None:
         assert orders is not None
         self.orders, self.parcel = orders, config["parcel"]
-        self.place: tuple[Setting, Store] | None = None
+        self.bench: Bench | None = None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.parcel = new_config["parcel"]
         return True
 
     def step(self) -> dict[str, Any]:
-        """One evaluation; a failed training is a row, and what is raised here is no fault of the design."""
-        parcel, orders = self.parcel, self.orders
-        try:
-            self.place = self.place or _settle_in(orders)
-            do(
-                parcel.job,
-                orders.plan,
-                *self.place,
-                Stop(),  # the driver ends this process when the search must stop
-                checkpoint=parcel.checkpoint,
-                timeout_seconds=orders.request.timeout_seconds,
-                on_epoch=_unheard,
-            )
-        except OverLatencyError as over:
-            return {"done": True, OVER_LIMIT: over.excess}
-        except UserError as error:
-            return {"done": True, REFUSED: f"{error} (on {socket.gethostname()})"}
-        return {"done": True}
+        """One evaluation. A failed training is a row; what is raised here is no fault of the design."""
+        from search.ray_bench import Bench
+
+        if self.bench is None:
+            self.bench = Bench(self.orders.open())
+        return {"done": True, **self.bench.carry_out(self.parcel.open())}
 
     def cleanup(self) -> None:
-        if self.place is not None:
-            self.place[1].close()
-
-
-def _unheard(row: Row, record: dict[str, float]) -> None:
-    """Epochs are seen by the driver in the row's progress."""
-
-
-def _settle_in(orders: ActorOrders) -> tuple[Setting, Store]:
-    import torch
-
-    warnings.simplefilter("ignore")
-    logging.getLogger().setLevel(logging.WARNING)
-    if orders.folder.is_dir():
-        os.chdir(orders.folder)
-    if orders.storage.startswith("sqlite") and socket.gethostname() != orders.host:
-        raise UserError(far_sqlite(socket.gethostname()))
-    torch.set_num_threads(orders.request.threads)
-    own_cores(orders.cores)
-    return orders.request.setting(), open_store(orders.storage)
-
-
-def far_sqlite(host: str) -> str:
-    """Why a node can't have a part in a search."""
-    return (
-        f"the storage is an SQLite file on the driver's machine, and {host} is another: several machines need a "
-        "PostgreSQL database (--storage postgresql://USER:PASSWORD@HOST/DATABASE)."
-    )
+        if self.bench is not None:
+            self.bench.close()

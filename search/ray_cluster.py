@@ -20,7 +20,7 @@ import ray
 from ray._private import worker as ray_worker
 from ray.exceptions import RayError
 
-from search.ray_actor import far_sqlite
+from search.ray_bench import far_sqlite
 from search.worker import SearchError
 
 _QUIET = {
@@ -72,7 +72,8 @@ def _connected(address: str | None, cpus: int) -> Iterator[None]:
         except (RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
             where = "Ray can't start on this machine" if address is None else f"no Ray cluster at {address!r}"
             raise SearchError(
-                f"{where}: {str(error).rstrip('.')}. `ray start --head` begins a cluster; --address takes auto or HOST:PORT."
+                f"{where}: {str(error).rstrip('.')}. `ray start --head` begins a cluster; --address takes auto or "
+                "HOST:PORT."
             ) from error
         stack.callback(ray.shutdown)
         yield

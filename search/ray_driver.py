@@ -42,6 +42,7 @@ class Driver:
         self.jobs: dict[str, Job] = {}  # handed out and not ended
         self.is_over = False  # nothing more will be handed out
         self.error: UserError | None = None  # that ends the search
+        self.fault: Exception | None = None  # our own, or the database's
         self._breaker = Breaker(study)
         self._looked = 0.0
         self._ended_since = True  # then what is next depends on rows that we have not seen
@@ -53,7 +54,7 @@ class Driver:
     def next(self, name: str) -> Job | None:
         """A claimed job; None if all workers have one, or there is none now, or (`is_over`) there will be none."""
         self.look(now=self._ended_since)
-        self.is_over = self.is_over or bool(self.stop) or self.error is not None
+        self.is_over = self.is_over or self.must_end or bool(self.stop)
         if self.is_over or len(self.jobs) >= self.workers:
             return None
         job = persistently(lambda: self.study.begin(self.budget), "the next evaluation", until=lambda: bool(self.stop))
@@ -125,7 +126,7 @@ class Driver:
             self.stop.check()
         except HandedBack:
             return True
-        return self.error is not None
+        return (self.error or self.fault) is not None
 
     def look(self, *, now: bool = False) -> None:
         """Tell the report what has changed in the storage, not more than a few times a second unless `now`."""
@@ -133,16 +134,16 @@ class Driver:
             return
         new = persistently(self.study.sync, "a look at the rows", until=lambda: bool(self.stop))
         self._looked, self._ended_since = time.monotonic(), False
-        for row in new:
-            self._losses_in_a_row = 0
-            self._breaker.row(row)
-            self.report.row(row)
-        self.report.changed(self.study)
         try:
-            self._breaker.check()
+            for row in new:
+                self._losses_in_a_row = 0
+                self._breaker.row(row)
+                self.report.row(row)
+                self._breaker.check()
             _check_latencies(self.study)
         except UserError as error:
             self.error = self.error or error
+        self.report.changed(self.study)
 
     @contextmanager
     def beating(self) -> Iterator[None]:

@@ -1,8 +1,8 @@
 """Search with Ray Tune: on this machine, or on a cluster that runs.
 
 Tune places evaluations on machines and notices when one is gone; it decides and remembers nothing. One Tune trial is
-one evaluation that the driver has claimed (`search.ray_driver`); its actor (`search.ray_actor`) writes the row. What
-Tune keeps for a restoration of its own goes into a folder that is thrown away.
+one evaluation that the driver has claimed (`search.ray_driver`); its actor (`search.ray_actor`, `search.ray_bench`)
+writes the row. What Tune keeps for a restoration of its own goes into a folder that is thrown away.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from search.budget import Budget, Stop
+from search.cores import usable_cores
+from search.ray_bench import ActorOrders, Parcel
 from search.ray_driver import Driver
 from search.request import Request
 from search.study import Study
@@ -30,7 +32,7 @@ except ImportError as missing:
         "with --engine optuna."
     ) from missing
 
-from search.ray_actor import ActorOrders, Evaluator, Parcel
+from search.ray_actor import Evaluator, Sealed
 from search.ray_cluster import check_nodes, cluster, handlers_kept
 
 
@@ -54,8 +56,7 @@ def run_ray(
 
     Raises `SearchError`.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    here = workers or max(1, cores // request.threads)
+    here = workers or max(1, usable_cores() // request.threads)
     with cluster(address, cpus=here * request.threads):
         share = _share(request, here, alone=address is None) if devices_per_worker is None else devices_per_worker
         fit = check_nodes(study.store.url, cpus=request.threads, devices=share)
@@ -66,13 +67,15 @@ def run_ray(
             storage=study.store.url,
             folder=Path.cwd(),
             host=socket.gethostname(),
-            cores=max(request.threads, cores // here) if address is None else request.threads,
+            cores=max(request.threads, usable_cores() // here) if address is None else request.threads,
         )
         try:
             with driver.beating(), handlers_kept():
                 _tune(driver, orders, {"cpu": request.threads, "gpu": share})
         finally:
             driver.give_back_all()
+    if driver.fault is not None:
+        raise driver.fault
     driver.look(now=True)
     if driver.error is not None:
         raise driver.error
@@ -91,7 +94,7 @@ def _share(request: Request, workers: int, *, alone: bool) -> float:
 
 def _tune(driver: Driver, orders: ActorOrders, resources: dict[str, float]) -> None:
     """Let Tune run until the driver has nothing more to hand out and nothing runs, or it must end."""
-    trainable = tune.with_resources(tune.with_parameters(Evaluator, orders=orders), resources)
+    trainable = tune.with_resources(tune.with_parameters(Evaluator, orders=Sealed(orders)), resources)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(driver.workers)  # all actors start at once; the driver limits them
     with tempfile.TemporaryDirectory(prefix="attnas-tune-", ignore_cleanup_errors=True) as folder:
         tune.Tuner(
@@ -135,13 +138,17 @@ class _Claims(_Unpickled, Searcher):
         if job is None:
             return Searcher.FINISHED if self.driver.is_over else None
         checkpoint = self.driver.study.checkpoint(job.trial)
-        return {"parcel": Parcel(job, None if checkpoint is None else checkpoint.absolute())}
+        parcel = Parcel(job, None if checkpoint is None else checkpoint.absolute())
+        return {"parcel": Sealed(parcel, name=job.row.identity[:8])}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        if error or result is None:
-            self.driver.lost(trial_id)
-        else:
-            self.driver.done(trial_id, result)
+        try:
+            if error or result is None:
+                self.driver.lost(trial_id)
+            else:
+                self.driver.done(trial_id, result)
+        except Exception as fault:
+            self.driver.fault = fault  # Tune would log it and go on
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the rows are the state."""

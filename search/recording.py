@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -18,6 +19,8 @@ from search_space import AttentionDesign, Layered, UserError
 from search_space.sites import network_key
 from trainers import Cost, Outcome, design_cost, sites
 from trainers.factories import versioned
+
+_log = logging.getLogger(__name__)
 
 
 class UnwrittenError(UserError):
@@ -73,6 +76,14 @@ def record(row: Row, store: Store, training: Callable[[], Outcome]) -> tuple[Row
     return (found, False) if found is not None else (carry_out(row, store, training), True)
 
 
+def give_back(row: Row, store: Store) -> None:
+    """Release a claim; where the storage does not answer, the lease dies with this process."""
+    try:
+        store.release(row.identity, str(row.owner))
+    except DBAPIError:
+        _log.warning("the claim on %s could not be given back; it ends with this process", row.design, exc_info=True)
+
+
 def carry_out(
     row: Row,
     store: Store,
@@ -91,7 +102,7 @@ def carry_out(
         with heartbeat(store, row.identity, row.owner, progress=progress):
             outcome, tries = attempt(training)
     except BaseException:
-        persistently(lambda: store.release(row.identity, str(row.owner)), "a claim given back", until=lambda: True)
+        give_back(row, store)
         raise
     given = {field.name: getattr(outcome, field.name) for field in fields(Outcome)}
     finished = replace(row, **given, attempts=row.attempts + tries - 1, finished=time.time())

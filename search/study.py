@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -15,10 +15,11 @@ from results.row import CONTEXT, Row
 from results.store import Store
 from search.budget import Budget
 from search.candidates import Candidate, Candidates
+from search.latency import LatencyBook, measured_latency
 from search.mirror import Mirror, Trial, epochs_of
 from search.objective import Setting
 from search.proposals import Plan, Proposals
-from search_space import AttentionDesign, Layered
+from search_space import AttentionDesign, Layered, find_design
 
 MOST_KILLS = 5  # a design whose process was killed so often is not begun again
 
@@ -57,25 +58,66 @@ class Study:
         scope = self._context | {"epochs": list(plan.rungs.epochs), "seed": list(plan.seeds)}
         self._unreported: list[Row] = []  # taken in while claiming
         self._claiming: Job | None = None  # whose answer we wait for
-        self._known_values: dict[int, dict[Trial, tuple[float, ...]]] = defaultdict(dict)  # by rung
-        self.mirror = Mirror(store, scope, candidates.networks.keys(), len(plan.seeds))
+        self._known_values: dict[int, dict[str, tuple[float, ...]]] = defaultdict(dict)  # by rung and network
+        self._generation = 0
+        self.mirror = Mirror(store, scope, self._take, len(plan.seeds))
+        self.latencies = LatencyBook(setting, store, plan.max_latency) if plan.needs_latency else None
         keys = dict.fromkeys(setting.network_key(design) for design in first)
         self.proposals = Proposals(plan, candidates, self.mirror, [key for key in keys if key in candidates.networks])
 
     def sync(self) -> list[Row]:
         """Take in what has changed; returns the rows that have finished since the last time, oldest first."""
+        if self.latencies is not None and self.latencies.learn():
+            self._mind_latencies(self.latencies)
         new, self._unreported = [*self._unreported, *self.mirror.sync()], []
         return new
 
-    def forget_failed(self) -> int:
-        """Take the failed rows out of the store, so that they are begun again; how many."""
+    def _take(self, row: Row) -> Row | None:
+        """The row with what is known of it, if it is the study's: of an allowed network, or trained for this study."""
+        key = row.network_key
+        if key in self.proposals.excluded:
+            return None
+        if key not in self.candidates.networks:
+            if row.study is None or row.study != self.id:
+                return None
+            design = find_design(row.design)  # asked for by name, when the search was begun
+            self.candidates.networks[key] = Candidate(design, key, self.setting.cost(design))
+        if self.latencies is not None and row.latency_seconds is None:
+            return replace(row, latency_seconds=self.latencies.seconds.get(key))
+        return row
+
+    def _mind_latencies(self, latencies: LatencyBook) -> None:
+        for key in self.candidates.networks:
+            if excess := latencies.excess(key):
+                self.proposals.exclude(key, excess)
+        rows = self.mirror.finished.values()
+        if any(row.network_key in latencies.seconds and row.latency_seconds is None for row in rows) or any(
+            row.network_key in self.proposals.excluded for row in rows
+        ):
+            self.mirror.forget()
+
+    def measure_latencies(self) -> None:
+        """Measure what finished rows lack: they were trained where latency did not count."""
+        if self.latencies is None:
+            return
+        lacking = {row.network_key for row in self.mirror.finished.values() if row.latency_seconds is None}
+        for key in sorted(lacking):
+            measured_latency(self.candidates.networks[key], self.setting, self.store)
+        if lacking:
+            self.sync()
+
+    def retry_failed(self) -> int:
+        """Set the failed rows free in the store, where whoever looks next begins them again, first of all; how many."""
         failed = [row.identity for row in self.mirror.finished.values() if row.status == "failed"]
-        number = self.store.forget(failed)
-        self.mirror.forget()
-        self.proposals.forget()
-        self._known_values.clear()
+        number = self.store.revive(failed)
         self.sync()
         return number
+
+    def hand_back(self) -> None:
+        """Give back what killed processes left, so that no row says running when nobody runs."""
+        self.sync()
+        for row in self.mirror.dead:
+            self.store.release(row.identity, str(row.owner))
 
     def rows(self) -> list[Row]:
         """Every finished row of the study with all its columns, in the order of their commits."""
@@ -96,9 +138,12 @@ class Study:
             self._claiming = job
             with self.store.turn() as turn:
                 self._unreported += self.mirror.sync(turn)
-                is_ours = self._fits(job, budget) and turn.claim(job.row) is None
-            if is_ours:
+                fits = self._fits(job, budget)
+                there = turn.claim(job.row) if fits else None
+            if fits and there is None:
                 return self._claimed(job)
+            if there is not None and there.identity not in self.mirror.finished.keys() | self.mirror.running.keys():
+                self.mirror.absorb(there)  # written by a process that counts its changes otherwise, of an older version
         self._claiming = None
         return None
 
@@ -115,7 +160,7 @@ class Study:
 
     def is_over(self) -> bool:
         """Whether `begin` gave None for good: no one is at work whose end, or death, could give more to do."""
-        return not self.mirror.running
+        return all(lease_is_dead(row) for row in self.mirror.running.values())
 
     def why_over(self, budget: Budget) -> str:
         """In words, after `is_over`."""
@@ -123,7 +168,8 @@ class Study:
             return f"{self.mirror.trials} trials"
         if not self.proposals.unseen():
             return "nothing new is left: every allowed network has been evaluated"
-        assert budget.epochs is not None, "only a budget ends a search that has networks left"
+        if budget.epochs is None:
+            return "nothing is left to begin"
         return f"{self.mirror.epochs:g} of {budget.epochs:g} epochs: the next evaluation would not fit"
 
     def preview(self, number: int) -> list[Candidate]:
@@ -159,14 +205,24 @@ class Study:
     def _promotions(self) -> Iterator[Job]:
         for epochs in reversed(self.plan.rungs.epochs[:-1]):
             after = self.plan.rungs.after(epochs)
-            for trial in self.plan.rungs.promotable(self._values(epochs), self.mirror.begun_at[after]):
-                yield self._job(*trial, after)
+            begun = self.mirror.begun_at[after]
+            done = {key for key, seeds in Counter(key for key, _ in begun).items() if seeds == len(self.plan.seeds)}
+            for key in self.plan.rungs.promotable(self._values(epochs), done):
+                for seed in self.plan.seeds:
+                    if (key, seed) not in begun:
+                        yield self._job(key, seed, after)
 
-    def _values(self, epochs: int) -> dict[Trial, tuple[float, ...]]:
-        """What the trials that have finished a rung gave; those that are known are not asked again."""
-        known, rows = self._known_values[epochs], self.mirror.at_rung[epochs]
-        for trial, row in islice(rows.items(), len(known), None):
-            known[trial] = self.plan.objectives.values(row)
+    def _values(self, epochs: int) -> dict[str, tuple[float, ...]]:
+        """What the networks that have finished a rung with every seed gave in the mean.
+
+        A network goes on with all its seeds or with none: promoted one by one, the lucky ones would go on.
+        """
+        if self._generation != self.mirror.generation:
+            self._generation = self.mirror.generation
+            self._known_values.clear()
+        known = self._known_values[epochs]
+        for key in islice(self.mirror.measured[epochs], len(known), None):
+            known[key] = self.plan.objectives.mean(self.mirror.rows_of(key, epochs, self.plan.seeds))
         return known
 
     def _further_seeds(self) -> Iterator[Job]:

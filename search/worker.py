@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +17,11 @@ from search.failures import BREAKER, first_of_a_row
 from search.latency import OverLatencyError, latency_within
 from search.objective import Setting
 from search.proposals import Plan
-from search.recording import carry_out
+from search.recording import carry_out, give_back
 from search.study import MOST_KILLS, Job, Study
 from search_space import UserError
 from trainers import Outcome
-from trainers.outcome import TrialTimeout
+from trainers.outcome import TrialTimeout, failure_class
 
 _WAIT_SECONDS = 0.3
 
@@ -69,11 +70,11 @@ def work(
     breaker = Breaker(study)
 
     def look() -> None:
-        for row in study.sync():
+        for row in persistently(study.sync, "a look at the rows", until=lambda: bool(stop)):
             breaker.row(row)
             watch.row(row)
+            breaker.check()
         watch.changed(study)
-        breaker.check()
 
     while not stop:
         look()
@@ -150,9 +151,11 @@ def do(
     if plan.needs_latency:
         try:
             row = replace(row, latency_seconds=latency_within(job.candidate, setting, store, plan.max_latency))
-        except BaseException:
-            store.release(row.identity, str(row.owner))
+        except (UserError, OverLatencyError):
+            give_back(row, store)
             raise
+        except Exception as error:  # a network that can't even be measured: the same as one that can't be trained
+            return _fail(row, store, failure_class(error), traceback.format_exc())
     done: list[float] = [0.0]
 
     def epoch(record: dict[str, float]) -> None:
@@ -195,7 +198,7 @@ def _begin(study: Study, budget: Budget, stop: Stop) -> Job | None:
         return job
     usual = study.mirror.usual_seconds(job.row.epochs)
     if usual is not None and time.time() + usual > stop.deadline:
-        study.store.release(job.row.identity, str(job.row.owner))
+        give_back(job.row, study.store)
         stop.deadline = time.time()
         return None
     return job
@@ -204,6 +207,11 @@ def _begin(study: Study, budget: Budget, stop: Stop) -> Job | None:
 def _give_up(row: Row, store: Store) -> Row:
     """A design whose process was killed again and again, as by the system when memory runs out, fails as such."""
     words = f"the process that trained it was killed {MOST_KILLS} times (out of memory?)"
-    failed = replace(row, status="failed", failure="infra", error=words, finished=time.time(), seconds=None)
-    store.finish(failed)
-    return failed
+    return _fail(row, store, "infra", words)
+
+
+def _fail(row: Row, store: Store, failure: str, error: str) -> Row:
+    """End a claimed row that was never trained."""
+    ended = replace(row, status="failed", failure=failure, error=error, finished=time.time(), epochs_trained=0.0)
+    persistently(lambda: store.finish(ended), f"the row of {row.design}")
+    return ended

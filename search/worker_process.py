@@ -10,9 +10,11 @@ import signal
 import sys
 import warnings
 
+from sqlalchemy.exc import DBAPIError
+
 from search.budget import Stop
 from search.cores import own_cores
-from search.pool import USER_ERROR, Orders
+from search.pool import BROKEN, TIME_UP, USER_ERROR, Orders
 from search_space import UserError
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -28,6 +30,9 @@ def main() -> int:
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             return USER_ERROR
+        except DBAPIError as error:
+            print(error, file=sys.stderr)
+            return 0 if stop else 1  # started again, which waits for the storage
 
 
 def _work(orders: Orders, stop: Stop) -> int:
@@ -42,11 +47,13 @@ def _work(orders: Orders, stop: Stop) -> int:
     with open_store(orders.storage) as store:
         setting = request.setting()
         study = request.study(setting, store, study_id=orders.study_id)
+        study.sync()  # what failed before is no reason to stop
         try:
             work(study, orders.budget, stop, timeout_seconds=request.timeout_seconds)
-        except BrokenSearchError:
-            return 0  # the driver sees the same rows and says so, once
-    return 0
+        except BrokenSearchError as error:
+            print(error, file=sys.stderr)
+            return BROKEN
+    return TIME_UP if stop.time_is_up else 0
 
 
 def _end_with(driver: int, stop: Stop) -> None:

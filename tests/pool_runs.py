@@ -42,7 +42,13 @@ class Pretending(Setting):
         while time.monotonic() < end or len({pid for pid, *_ in begun(self.log.parent)}) < self.company:
             on_step()
             time.sleep(0.005)
-        facts = {"precision": "float32", "hardware": "none", "versions": {}, "commit": None, "split": "validation"}
+        facts: dict[str, Any] = {
+            "precision": "float32",
+            "hardware": "none",
+            "versions": {},
+            "commit": None,
+            "split": "validation",
+        }
         status = "complete" if epochs == self.recipe.epochs else "stopped"
         accuracy = 0.5 + len(str(design)) / 200
         return Outcome(status=status, accuracy=accuracy, loss=1.0, epochs_trained=float(epochs), **facts)
@@ -56,7 +62,7 @@ class Pretence(Request):
 
     def setting(self) -> Setting:
         real = super().setting()
-        own = {"log": self.log, "seconds": self.seconds, "company": self.company}
+        own: dict[str, Any] = {"log": self.log, "seconds": self.seconds, "company": self.company}
         return Pretending(real.data, self.backbone, self.recipe, device="cpu", **own)
 
 
@@ -64,7 +70,13 @@ def pretence(
     data: ImageData, folder: Path, *, space: Space = SPACE, seconds: float = 0.0, company: int = 1, **changed: Any
 ) -> Pretence:
     """A request on `data`, one epoch without rungs unless `changed`, that logs to `folder/log`."""
-    words = {"epochs": 1, "seed": 0, "replicates": 1, "sampler": "random", "objectives": "accuracy,macs"}
+    words: dict[str, Any] = {
+        "epochs": 1,
+        "seed": 0,
+        "replicates": 1,
+        "sampler": "random",
+        "objectives": "accuracy,macs",
+    }
     words |= {"halving": False, "factor": 3, "shortest": 1, "bracket": 0, "warm_start_from": "none"}
     words |= {"recipe": PROXY.changed(batch_size=20), "backbone": "resnet8", "precision": "float32"}
     made = make_request(space, data=data, image_size=data.image_size, **words | changed)

@@ -24,11 +24,12 @@ ROOT = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Pretending(Setting):
-    """Each training is a line in a file, then it kills its process if it is one of the first, sleeps, and is good."""
+    """A training is a line in a file, then some sleep; the first `kills` kill their process, the `hangs`-th hangs."""
 
     log: Path = Path()
     seconds: float = 0.0
     kills: int = 0
+    hangs: int = 0
 
     def train(self, design, seed, *, until=None, checkpoint=None, on_epoch=None, on_step=None):
         import ray
@@ -36,9 +37,10 @@ class Pretending(Setting):
         here = ray.get_runtime_context().get_node_id() if ray.is_initialized() else "-"
         with self.log.open("a") as log:
             log.write(f"{os.getpid()} {here} {design} {until}\n")
-        if len(lines(self.log)) <= self.kills:
+        number = len(lines(self.log))
+        if number <= self.kills:
             os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(self.seconds)
+        time.sleep(600 if number == self.hangs else self.seconds)
         status = "complete" if until in (None, self.recipe.epochs) else "stopped"
         facts = {"precision": "float32", "hardware": "none", "versions": {}, "commit": None, "split": "validation"}
         return Outcome(status=status, accuracy=len(str(design)) / 100, loss=1.0, **facts)
@@ -51,10 +53,11 @@ class Pretence(Request):
     log: Path = field(default=Path())
     seconds: float = 0.0
     kills: int = 0
+    hangs: int = 0
 
     def setting(self) -> Setting:
         real = super().setting()
-        how = {"log": self.log, "seconds": self.seconds, "kills": self.kills}
+        how = {"log": self.log, "seconds": self.seconds, "kills": self.kills, "hangs": self.hangs}
         return Pretending(real.data, self.backbone, self.recipe, device="cpu", **how)
 
 

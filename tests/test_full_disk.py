@@ -3,16 +3,16 @@
 import logging
 import subprocess
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
-from pool_runs import begun, pretence
+from pool_runs import Pretending, begun, pretence
 
 from results import open_store
 from results import retry as retry_module
 from search.budget import Budget
 from search.launch import run
-from trainers.outcome import Outcome
 
 
 @contextmanager
@@ -37,13 +37,9 @@ class Disk:
         self.ballast = folder / "ballast"
 
     def fill(self, store):
-        with self.ballast.open("wb", buffering=0) as file:
-            for size in (65536, 4096, 1):
-                try:
-                    while file.write(b"0" * size) == size:
-                        pass
-                except OSError:
-                    continue  # smaller pieces may still fit
+        with self.ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+            while True:
+                file.write(b"0" * 4096)
 
     def free(self, store):
         self.ballast.unlink()
@@ -82,18 +78,18 @@ def test_a_row_that_finds_the_disk_full_waits_says_so_and_is_written_when_there_
             if len(waits) == 3:
                 disk.free(store)
 
-        monkeypatch.setattr(retry_module, "time", type("Time", (), {"sleep": staticmethod(sleep)}))
+        monkeypatch.setattr(retry_module.time, "sleep", sleep)
         request = pretence(blobs, tmp_path)
         run(request, Budget(trials=2), store)
         done = store.rows(status="complete")
-        real = Outcome.__init__
+        real = Pretending.train
 
-        # as the third training ends, nothing more can be written
-        def full(self, **fields):
-            real(self, **fields | {"error": "x" * 100_000})
+        def full(self, *words, **options):
+            outcome = real(self, *words, **options)
             disk.fill(store)
+            return replace(outcome, settled="a row that needs more room than its claim " * 2000)
 
-        monkeypatch.setattr(Outcome, "__init__", full)
+        monkeypatch.setattr(Pretending, "train", full)
         with caplog.at_level(logging.WARNING):
             rows = run(request, Budget(trials=3), store)
         assert waits == [0.2, 0.5, 1.0]

@@ -71,6 +71,15 @@ def test_one_of_every_factor_is_promoted(number, factor):
     assert chosen == best[: number // factor]
 
 
+@given(points, st.sampled_from([2, 3]), st.randoms(use_true_random=False))
+def test_what_has_gone_on_is_left_out_and_changes_nothing_else(values, factor, chance):
+    named = {f"t{index:02}": [float(a), float(b)] for index, (a, b) in enumerate(values)}
+    everyone = Rungs((1, 9), factor).promotable(named)
+    assert everyone == by_rank(named)[: len(named) // factor]
+    done = {name for name in named if chance.random() < 0.5}
+    assert Rungs((1, 9), factor).promotable(named, done) == [name for name in everyone if name not in done]
+
+
 def test_a_failed_trial_counts_in_its_rung_and_never_goes_on():
     values = {"a": [float("nan")], "b": [0.1], "c": [0.2]}
     assert Rungs((1, 3)).promotable(values) == ["b"]

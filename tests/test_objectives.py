@@ -8,7 +8,7 @@ from search.budget import Budget, BudgetError, HandedBack, Stop, TimeUp, parse_d
 from search.objectives import ObjectiveError, Objectives
 
 
-@pytest.mark.parametrize("text", ["accuracy", "loss,macs", "accuracy,macs,params,latency,memory", " accuracy , params "])
+@pytest.mark.parametrize("text", ["accuracy", "loss,macs", "accuracy,macs,params,latency,memory", " loss , params "])
 def test_one_quality_with_any_costs_is_taken(text):
     assert str(Objectives.parse(text)) == text.replace(" ", "")
 
@@ -20,7 +20,7 @@ def test_other_objectives_are_refused_with_what_is_allowed(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("90", 90), ("90s", 90), ("15m", 900), ("2h", 7200), ("1h30m", 5400), ("1d", 86400), ("1.5m", 90)]
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("15m", 900), ("2h", 7200), ("1h30m", 5400), ("1d", 86400)]
 )
 def test_durations_are_read_as_people_write_them(text, seconds):
     assert parse_duration(text) == seconds

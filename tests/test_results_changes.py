@@ -50,10 +50,10 @@ def test_a_second_result_and_a_beat_are_no_change(store: Store) -> None:
     assert seeds(rows) == [1] and same == cursor
 
 
-def test_a_result_after_the_last_one_was_forgotten_is_still_later_than_every_cursor(store: Store) -> None:
+def test_a_result_of_a_row_that_was_set_free_is_later_than_every_cursor(store: Store) -> None:
     store.finish(a_row(seed=1, status="failed", failure="oom", accuracy=None, loss=None))
     _, cursor = store.changes(-1)
-    store.forget([a_row(seed=1).identity])
+    store.revive([a_row(seed=1).identity])
     store.finish(a_row(seed=1))
     rows, later = store.changes(cursor)
     assert seeds(rows) == [1] and later > cursor

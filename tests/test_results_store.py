@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from test_results_row import a_row, rows, running
 
 from results import QueryError, Row, Store, open_store
-from results.lease import this_owner
+from results.lease import lease_is_dead, this_owner
 from results.row import COLUMNS
 from results.table import EVALUATIONS
 
@@ -140,15 +140,18 @@ def test_a_result_keeps_the_start_of_its_claim_unless_it_brings_its_own(store: S
     assert all(abs((row.finished or 0) - time.time()) < 60 for row in store.rows())
 
 
-def test_only_failed_rows_are_forgotten_and_may_then_be_claimed(store: Store) -> None:
+def test_only_failed_rows_are_set_free_and_may_then_be_claimed(store: Store) -> None:
     store.finish(a_failed_row(seed=1))
     store.finish(a_failed_row(seed=2))
     store.finish(a_row(seed=3))
     store.finish(a_row(seed=4, status="stopped"))
     store.claim(running(ELSEWHERE, seed=5))
     named = [a_row(seed=seed).identity for seed in (1, 3, 4, 5, 6)]
-    assert store.forget(named) == 1 and store.forget(named) == 0
-    assert sorted(row.seed for row in store.rows()) == [2, 3, 4, 5]
+    assert store.revive(named) == 1 and store.revive(named) == 0
+    assert sorted((row.seed, row.status) for row in store.rows() if row.status in ("running", "failed")) == [
+        *((1, "running"), (2, "failed"), (5, "running"))
+    ]
+    assert lease_is_dead(next(row for row in store.rows() if row.seed == 1))
     assert store.claim(running("me:1:1", seed=1)) is None and store.claim(running("me:1:1", seed=2)) is not None
 
 

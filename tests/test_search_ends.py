@@ -2,16 +2,19 @@
 
 import os
 import signal
+import sqlite3
 import time
 from collections import Counter
 from dataclasses import replace
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from results.lease import this_owner
 from search import objective as objective_module
 from search import search
-from search.budget import Stop
+from search.budget import Budget, Stop
+from search.launch import make_request
 from search.objective import Setting
 from search.study import MOST_KILLS
 from search.worker import SearchError
@@ -44,6 +47,18 @@ def training(monkeypatch):
         return designs
 
     return use
+
+
+def study_of(store, blobs):
+    request = make_request(
+        SPACE,
+        **{"data": blobs, "backbone": "resnet8", "recipe": RECIPE, "epochs": None, "seed": 0, "replicates": 1},
+        **{"objectives": "accuracy,macs", "halving": False, "factor": 3, "shortest": 1, "bracket": 0},
+        **{"warm_start_from": "presets", "sampler": "random", "precision": "float32"},
+    )
+    study = request.study(request.setting(), store)
+    study.sync()
+    return study
 
 
 def failed(failure):
@@ -135,6 +150,71 @@ def test_failed_rows_are_trained_again_when_asked_and_complete_ones_are_not(stor
     assert {row.status for row in again} == {"complete"} and len(again) == 5
     assert {row.identity for row in before} == {row.identity for row in again}
     assert Counter(map(str, designs)).most_common(2)[1][1] == 2 and len(designs) == 7
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "nsga2"])
+def test_what_failed_is_begun_again_even_where_the_sampler_proposed_it(store, blobs, training, sampler):
+    designs = training(lambda count, _: failed("nan") if count in (8, 9) else None)
+    before = run(store, blobs, trials=9, sampler=sampler)
+    after = run(store, blobs, trials=9, sampler=sampler, retry_failed=True)
+    assert {row.identity for row in before} == {row.identity for row in after} and len(designs) == 11
+    assert {row.status for row in after} == {"complete"}
+
+
+def test_a_live_search_forgets_what_another_has_set_free(store, blobs, training):
+    """Two studies of the same rows in one process: what the first does with --retry-failed, the second sees."""
+    training(lambda count, _: failed("nan") if count == 2 else None)
+    run(store, blobs, trials=3)
+    mine, theirs = (study_of(store, blobs) for _ in range(2))
+    assert mine.mirror.failures() == theirs.mirror.failures() == {"nan": 1}
+    theirs.retry_failed()
+    assert mine.sync() == [] and not mine.mirror.failures() and len(mine.mirror.running) == 1
+    run(store, blobs, trials=3)
+    assert [row.status for row in mine.sync()] == [] and len(mine.mirror.finished) == 3
+    assert mine.mirror.epochs == 3 and not mine.mirror.failures()
+
+
+def test_the_epochs_of_every_try_count(store, blobs, training, monkeypatch):
+    monkeypatch.setattr("search.failures.time.sleep", lambda _: None)
+    training(lambda count, _: failed("oom") if count == 1 else None)
+    assert [row.epochs_trained for row in run(store, blobs, trials=1)] == [2.0]
+
+
+def test_dead_work_that_the_budget_has_no_room_for_is_given_back_and_the_search_ends(store, blobs, training):
+    training(lambda *_: None)
+    host = this_owner().rsplit(":", 2)[0]
+    row = replace(Setting(blobs, "resnet8", RECIPE).row(PRESETS["eca"], 0), owner=f"{host}:999999999:1")
+    assert store.claim(row) is None
+    assert run(store, blobs, trials=None, epochs_total=0.5) == [] and store.rows() == []
+
+
+def test_a_row_that_no_change_has_shown_is_seen_when_it_is_in_the_way(store, blobs, training):
+    """A process of an older version writes no place in the order of changes; this search had looked before."""
+    training(lambda *_: None)
+    study = study_of(store, blobs)
+    row = Setting(blobs, "resnet8", RECIPE).row(PRESETS["none"], 0)
+    store.finish(replace(row, status="complete", accuracy=0.5, loss=1.0, finished=1.0))
+    study.mirror._cursor = 10**6
+    job = study.begin(Budget(trials=2))
+    assert job is not None and job.row.identity != row.identity and row.identity in study.mirror.finished
+
+
+def test_a_storage_that_is_away_while_the_search_stops_is_an_error_of_the_user(store, blobs, training, monkeypatch):
+    def act(count, on_step):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+        def away(*_, **__):
+            locked = sqlite3.OperationalError("database is locked")
+            locked.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise OperationalError("SELECT", {}, locked)
+
+        monkeypatch.setattr(type(store), "turn", away)
+        monkeypatch.setattr(type(store), "changes", away)
+        steps(60, on_step)
+
+    training(act)
+    with pytest.raises(SearchError, match="does not answer: database is locked"):
+        run(store, blobs, stop=Stop(grace_seconds=0.1))
 
 
 def test_a_training_that_takes_too_long_is_a_failure_of_its_own_class(store, blobs):

@@ -44,7 +44,9 @@ def pretended(monkeypatch):
             checkpoint.write_text(str(trunk(until)))
         facts = {"precision": "float32", "hardware": "none", "versions": {}, "commit": None, "split": "validation"}
         status = "complete" if until == recipe.epochs else "stopped"
-        return Outcome(status=status, accuracy=quality(design) + until / 100, loss=1.0, epochs_trained=until - since, **facts)
+        return Outcome(
+            status=status, accuracy=quality(design) + until / 100, loss=1.0, epochs_trained=until - since, **facts
+        )
 
     monkeypatch.setattr(objective_module, "train", pretend)
     return calls
@@ -121,6 +123,21 @@ def test_further_seeds_are_trained_on_purpose_and_never_the_same_one_twice(store
     seeds = Counter(row.network_key for row in rows)
     assert set(seeds.values()) == {3} and {row.seed for row in rows} == {0, 1, 2} and len(rows) == 12
     assert len(set(pretended)) == len(pretended) == 12
+
+
+def test_a_network_goes_on_with_all_its_seeds_or_with_none(store, blobs, pretended):
+    """So that no seed is chosen for its luck: every network of a rung has as many rows there as there are seeds."""
+    rows = run(store, blobs, trials=27 * 3, replicates=3)
+    counts = Counter((row.epochs, row.network_key) for row in rows)
+    assert set(counts.values()) == {3}
+    assert Counter(epochs for epochs, _ in counts) == {1: 27, 3: 9, 9: 3}
+
+
+def test_a_design_from_outside_the_space_stays_in_its_study(store, blobs, pretended, tmp_path):
+    asked = tmp_path / "first.txt"
+    asked.write_text("cbam\ntriplet\nsimam\n")
+    first = run(store, blobs, trials=3, halving=False, warm_start_from=str(asked))
+    assert run(store, blobs, trials=3, halving=False, warm_start_from="none") == first and len(pretended) == 3
 
 
 def test_published_designs_of_the_space_go_first_and_can_be_left_out(store, blobs, pretended, tmp_path):

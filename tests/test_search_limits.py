@@ -106,13 +106,37 @@ def test_a_latency_is_measured_once_and_kept_in_the_storage(store, blobs, traine
     assert len(slow_dct) == 8
 
 
-def test_latencies_of_other_hardware_are_not_compared(store, blobs, trained, slow_dct):
-    """The rows say that they were trained on a toaster."""
+def test_latencies_of_other_hardware_are_not_compared(store, blobs, trained, slow_dct, monkeypatch):
+    """The first rows are measured and trained on a toaster."""
     HARDWARE.append("a toaster")
+    monkeypatch.setattr("search.latency.hardware", lambda device: "a toaster")
     run(store, blobs, trials=2, objectives="accuracy,latency")
+    monkeypatch.setattr("search.latency.hardware", lambda device: HARDWARE[0])
     HARDWARE.pop()
     with pytest.raises(LatencyError, match="measured on a toaster; this machine is"):
         run(store, blobs, trials=3, objectives="accuracy,latency")
+
+
+def test_rows_trained_where_latency_did_not_count_are_measured_before_they_do(store, blobs, trained, slow_dct):
+    run(store, blobs, trials=6)
+    rows = run(store, blobs, trials=6, objectives="accuracy,latency")
+    assert len(rows) == len(trained) == len(slow_dct) == 6
+
+
+def test_rows_over_the_latency_are_no_part_of_a_study_that_limits_it(store, blobs, trained, slow_dct):
+    everything = run(store, blobs, trials=10_000)
+    rows = run(store, blobs, trials=10_000, max_latency=1.5e-3)
+    dct = [row for row in everything if "dct" in row.design]
+    assert dct and {row.identity for row in rows} == {row.identity for row in everything} - {r.identity for r in dct}
+
+
+def test_a_network_that_cannot_even_be_measured_fails_as_one_that_cannot_be_trained(store, blobs, trained, monkeypatch):
+    def starved(*_, **__):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("search.latency.latency", starved)
+    rows = run(store, blobs, trials=1, objectives="accuracy,latency")
+    assert [(row.status, row.failure) for row in rows] == [("failed", "oom")] and "Allocator" in rows[0].error
 
 
 def test_a_real_latency_is_a_time(store, blobs):

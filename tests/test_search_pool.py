@@ -10,13 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 from conftest import write_tree
 from pool_runs import begun, pretence, start_driver
 
 from results import open_store
+from results.latencies import Latency
 from results.lease import owner_is_dead
 from search.budget import Budget
+from search.candidates import Limits
+from search.latency import conditions
 from search.launch import run
 from search.worker import Silent
 from search_space import Space
@@ -32,40 +34,63 @@ def until(condition, seconds=40.0):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(
-    ("budget", "epochs", "trials"),
-    [(Budget(trials=7), 1, 7), (Budget(trials=None, epochs=11), 2, 5)],
-    ids=["trials", "epochs"],
-)
-def test_three_workers_train_exactly_what_the_budget_holds(store, blobs, tmp_path, budget, epochs, trials):
-    """Oracle: 7 trials are 7; of 11 epochs, trainings of 2 use 10 and a sixth would not fit."""
-    rows = run(pretence(blobs, tmp_path, company=3, epochs=epochs), budget, store, workers=3)
-    assert len(rows) == len({row.network_key for row in rows}) == len(begun(tmp_path)) == trials
+def test_three_workers_train_exactly_what_a_budget_of_epochs_holds(store, blobs, tmp_path):
+    """Oracle: of 11 epochs, trainings of 2 use 10 and a sixth would not fit."""
+    rows = run(pretence(blobs, tmp_path, company=3, epochs=2), Budget(trials=None, epochs=11), store, workers=3)
+    assert len(rows) == len({row.network_key for row in rows}) == len(begun(tmp_path)) == 5
     assert {row.status for row in store.rows()} == {"complete"}
 
 
-class Killer(Silent):
-    """Kills the worker of the first row that it sees running."""
+def test_workers_end_when_the_time_is_up_or_the_next_would_not_end_in_time(store, blobs, tmp_path):
+    """An evaluation takes a second; what would end after the time is not begun, or is given back."""
+    watch = Ending()
+    request = pretence(blobs, tmp_path, seconds=1.0)
+    rows = run(request, Budget(trials=None, seconds=20), store, workers=2, report=watch)
+    assert watch.why == "the time is up" and rows
+    assert {row.status for row in store.rows()} == {"complete"}
 
-    killed = None
+
+def test_workers_leave_out_what_any_has_measured_to_be_over_a_latency(store, blobs, tmp_path):
+    """Every latency is in the storage already, half of them over the limit."""
+    request = pretence(blobs, tmp_path, limits=Limits(latency=1.0), company=2)
+    study = request.study(request.setting(), store)
+    for number, key in enumerate(sorted(study.candidates.networks)):
+        where = {"network_key": key, "hardware": study.latencies.hardware, "conditions": conditions()}
+        store.latencies.put(Latency(**where, seconds=0.5 + number % 2, seconds_iqr=0.0, n=1))
+    watch = Ending()
+    rows = run(request, Budget(trials=None), store, workers=2, report=watch)
+    assert "nothing new is left" in watch.why
+    assert len(rows) == len(begun(tmp_path)) == (len(study.candidates.networks) + 1) // 2
+    assert {row.latency_seconds for row in rows} == {0.5}
+
+
+class Ending(Silent):
+    def end(self, why):
+        self.why = why
+
+
+class Killer(Silent):
+    """Kills both workers at once, as soon as each has something running."""
+
+    killed = ()
 
     def changed(self, study):
-        if self.killed is None and study.mirror.running:
-            row = next(iter(study.mirror.running.values()))
-            self.killed = row.identity, int(row.owner.split(":")[-2])
-            os.kill(self.killed[1], signal.SIGKILL)
+        if not self.killed and len(study.mirror.running) == 2:
+            self.killed = tuple(study.mirror.running.values())
+            for row in self.killed:
+                os.kill(int(row.owner.split(":")[-2]), signal.SIGKILL)
 
 
-def test_a_killed_worker_is_started_again_and_its_evaluation_made_by_another_process(store, blobs, tmp_path):
+def test_killed_workers_are_started_again_and_their_evaluations_made_by_other_processes(store, blobs, tmp_path):
     killer = Killer()
-    request = pretence(blobs, tmp_path, seconds=0.3, company=3)
+    request = pretence(blobs, tmp_path, company=4)  # the first two train until they are killed
     rows = run(request, Budget(trials=8), store, workers=2, report=killer)
-    identity, pid = killer.killed
-    row = store.get(identity)
-    again = [worker for worker, design, *_ in begun(tmp_path) if design == row.design]
-    assert again[0] == pid and len(again) == 2 and again[1] != pid
-    assert len(rows) == 8 and row.status == "complete" and row.attempts == 2
-    assert len({worker for worker, *_ in begun(tmp_path)}) == 3, "two workers, and the one that took a place"
+    assert len(rows) == 8 and {row.status for row in store.rows()} == {"complete"}
+    for killed in killer.killed:
+        row = store.get(killed.identity)
+        pids = [pid for pid, design, *_ in begun(tmp_path) if design == row.design]
+        assert len(pids) == 2 and pids[0] != pids[1] and row.attempts == 2
+    assert len(begun(tmp_path)) == 10, "nothing else was trained twice"
 
 
 def test_workers_whose_driver_is_killed_end_by_themselves_and_the_same_call_goes_on(store, tmp_path):
@@ -83,7 +108,7 @@ def test_workers_whose_driver_is_killed_end_by_themselves_and_the_same_call_goes
     assert {row.identity: row.finished for row in rows if row.identity in left} == left
 
 
-def test_two_drivers_at_once_share_the_trials_exactly(storage_url, tmp_path):
+def test_two_drivers_of_three_workers_share_exactly_the_trials_asked_for(storage_url, tmp_path):
     drivers = [start_driver(storage_url, tmp_path, workers=number, trials=15, company=3) for number in (1, 2)]
     assert [driver.wait(60) for driver in drivers] == [0, 0], (tmp_path / "err").read_text()
     with open_store(storage_url, read_only=True) as store:

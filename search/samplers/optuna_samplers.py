@@ -86,6 +86,24 @@ def _free(study: optuna.Study, flat: Flat, rng: random.Random, taken: Taken) -> 
     return flat.nearest(params, rng, taken)
 
 
+class _OverAxes(TPESampler):
+    """Optuna's TPE, told what the axes are: to find out from the trials takes it most of its time."""
+
+    def __init__(self, axes: Axes, *, seed: int, startup: int) -> None:
+        super().__init__(
+            n_startup_trials=startup,
+            # both named: their defaults changed in Optuna 5. Axis by axis left three times the
+            # regret of all axes together on the landscapes of tests/test_samplers.py (60 designs, 20 seeds)
+            multivariate=True,
+            constant_liar=False,
+            seed=seed,
+        )
+        self._axes = dict(sorted(axes.items()))
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> Axes:
+        return self._axes
+
+
 class Tpe(Thinned):
     """Tree-structured Parzen estimator of all axes together.
 
@@ -100,25 +118,24 @@ class Tpe(Thinned):
         super().__init__(space, seed=seed, objectives=objectives)
         self._flat = Flat(space)
         self._axes = _axes(self._flat)
+        self._trials: dict[int, FrozenTrial] = {}  # by the identity of what was told, which stays
 
     def propose(self, draw: int, taken: Taken) -> AttentionDesign | None:
         rng = self.chance(draw)
         if len(self.measured) < self.start:
             return self.anything(rng, taken)
-        sampler = TPESampler(
-            n_startup_trials=self.start,
-            # both named: their defaults changed in Optuna 5. Axis by axis left three times the
-            # regret of all axes together on the landscapes of tests/test_samplers.py (60 designs, 20 seeds)
-            multivariate=True,
-            constant_liar=False,
-            seed=rng.getrandbits(32),
-        )
+        sampler = _OverAxes(self._axes, seed=rng.getrandbits(32), startup=self.start)
         trials = [self._trial(number, told) for number, told in enumerate(self.shown())]
         return _free(_study(trials, sampler, self.objectives), self._flat, rng, taken)
 
     def _trial(self, number: int, told: Told) -> FrozenTrial:
-        values = told.values or (0.0,) * self.objectives
-        return _trial(number, self._flat.params(told.design), self._axes, values, violation=told.violation)
+        trial = self._trials.get(id(told))
+        if trial is None:
+            values = told.values or (0.0,) * self.objectives
+            trial = _trial(number, self._flat.params(told.design), self._axes, values, violation=told.violation)
+            self._trials[id(told)] = trial
+        trial.number = trial._trial_id = number
+        return trial
 
 
 class NsgaII(Memory):

@@ -77,7 +77,7 @@ class Memory:
 
 def first_free(designs: Sequence[AttentionDesign], rng: random.Random, taken: Taken) -> AttentionDesign | None:
     """One of `designs` that is not taken, each with the same chance; None if there is none."""
-    for _ in range(min(32, len(designs))):  # nearly always enough, and does not ask for thousands
+    for _ in range(min(128, len(designs))):  # nearly always enough, and does not ask for thousands
         design = rng.choice(designs)
         if not taken(design):
             return design

@@ -36,7 +36,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("backends", nargs="*", choices=[*BACKENDS, []], help="all unless some are named")
     parser.add_argument("--trials", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0, help="of the moments and the victims")
-    parser.add_argument("--minutes", type=float, default=12, help="that a backend may take at most")
+    parser.add_argument("--minutes", type=float, default=20, help="that a backend may take at most")
     return parser.parse_args()
 
 

@@ -67,7 +67,7 @@ class Campaign:
                 driver = self._start()
         else:
             kill(driver.pid)
-            self.faults.append(f"not done after {limit_seconds:g} s; the driver said: {self._said()[-2000:]}")
+            self.faults.append(f"not done after {limit_seconds:g} s; the driver said: {self._said()[-600:]}")
         driver.wait()
         unused = len(waiting) + len(list((self.folder / "tickets").iterdir()))
         if unused:
@@ -133,14 +133,12 @@ class Campaign:
 
     def _judge_end(self, code: int) -> None:
         if not self._ours_died:
-            self.faults.append(f"run {self.runs} ended with code {code} by itself: {self._said()[-2000:]}")
+            self.faults.append(f"run {self.runs} ended with code {code} by itself: {self._said()[-600:]}")
 
     def tracebacks(self) -> list[str]:
         """Of every run."""
         said = {path.name: path.read_text(errors="replace") for path in sorted(self.folder.glob("run*.err"))}
-        return [
-            f"{name}: {text[text.index('Traceback') :][:3000]}" for name, text in said.items() if "Traceback" in text
-        ]
+        return [f"{name} has a traceback: {text[-600:]}" for name, text in said.items() if "Traceback" in text]
 
     # -- kills -----------------------------------------------------------------------------------------------------
 

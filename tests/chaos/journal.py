@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 BETWEEN = "between training and commit"
-_MOMENTS = {"begun": "in training", "trained": BETWEEN, "committed": "after a commit", None: "at a start"}
+_MOMENTS = {
+    "begun": "in training",
+    "trained": BETWEEN,
+    "committed": "after a commit",
+    "released": "after a claim was given back",
+    None: "at a start",
+}
 
 
 @dataclass
