@@ -29,7 +29,7 @@ test-all: .venv/installed-test
 chaos: .venv/installed-test
 	cd tests && ../$(BIN)/python -m chaos
 
-# About 12 minutes of a quiet machine: beside plain Optuna and Ray Tune. Writes benchmarks/engines.md.
+# Some 18 minutes of two quiet cores: beside plain Optuna and Ray Tune. Writes benchmarks/engines.md.
 bench-engines: .venv/installed-test
 	$(BIN)/python -m benchmarks.engines
 

@@ -56,6 +56,8 @@ def run_ray(
 
     Raises `SearchError`.
     """
+    if devices_per_worker is not None:
+        check_share(devices_per_worker)
     here = workers or max(1, usable_cores() // request.threads)
     with cluster(address, cpus=here * request.threads):
         share = _share(request, here, alone=address is None) if devices_per_worker is None else devices_per_worker
@@ -84,6 +86,12 @@ def run_ray(
     return study.why_over(budget)
 
 
+def check_share(devices: float) -> None:
+    """Raises `SearchError` if no worker can be given so much of an accelerator."""
+    if not (0 <= devices <= 1 or (devices > 1 and float(devices).is_integer())):
+        raise SearchError(f"devices per worker: {devices} given; allowed: a share from 0 to 1, or a whole number.")
+
+
 def _share(request: Request, workers: int, *, alone: bool) -> float:
     """The share of an accelerator for each worker: 1 over how many have to go on one."""
     devices = ray.cluster_resources().get("GPU", 0)
@@ -95,6 +103,7 @@ def _share(request: Request, workers: int, *, alone: bool) -> float:
 def _tune(driver: Driver, orders: ActorOrders, resources: dict[str, float]) -> None:
     """Let Tune run until the driver has nothing more to hand out and nothing runs, or it must end."""
     trainable = tune.with_resources(tune.with_parameters(Evaluator, orders=Sealed(orders)), resources)
+    watch = _Watch(driver)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(driver.workers)  # all actors start at once; the driver limits them
     with tempfile.TemporaryDirectory(prefix="attnas-tune-", ignore_cleanup_errors=True) as folder:
         tune.Tuner(
@@ -108,8 +117,8 @@ def _tune(driver: Driver, orders: ActorOrders, resources: dict[str, float]) -> N
             run_config=tune.RunConfig(
                 name="search",
                 storage_path=folder,
-                stop=_End(driver),
-                callbacks=[_Watch(driver)],
+                stop=_End(driver, watch),
+                callbacks=[watch],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 verbose=0,
             ),
@@ -160,9 +169,12 @@ class _Claims(_Unpickled, Searcher):
 class _Watch(_Unpickled, tune.Callback):
     """Looks at the rows between Tune's steps, and cuts short what must not go on."""
 
+    has_cut = False
+
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self.driver.look()
-        if self.driver.must_end:
+        if self.driver.must_end and not self.has_cut:
+            self.has_cut = True
             for trial in trials:
                 actor = trial.temporary_state.ray_actor
                 if actor is not None:
@@ -174,10 +186,14 @@ class _Watch(_Unpickled, tune.Callback):
 
 
 class _End(_Unpickled, tune.Stopper):
-    """Ends everything, what waits for a machine too, once `_Watch` has had its turn."""
+    """Ends what waits for a machine, too; after `_Watch`, because Tune waits for actors that are alive."""
+
+    def __init__(self, driver: Driver, watch: _Watch) -> None:
+        super().__init__(driver)
+        self.watch = watch
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        return self.driver.must_end
+        return self.watch.has_cut

@@ -1,5 +1,6 @@
 """What the driver of a Ray search decides, without Ray; and what is refused before Ray starts."""
 
+import socket
 import subprocess
 import sys
 import time
@@ -14,8 +15,10 @@ from results.lease import this_owner
 from search import ray_cluster
 from search.budget import Budget, Stop
 from search.halving import Rungs
+from search.ray_bench import ActorOrders, Bench, Parcel
 from search.ray_cluster import check_nodes, cluster
 from search.ray_driver import OVER_LIMIT, REFUSED, Driver
+from search.ray_engine import check_share
 from search.worker import Silent
 from search_space import Space
 
@@ -32,9 +35,15 @@ class Reported(Silent):
 
 
 @pytest.fixture
-def study(store, blobs):
-    request = Pretence(data=blobs, backbone="resnet8", space=SPACE, rungs=Rungs((10,)), sampler="random")
-    return request.study(request.setting(), store)
+def request_for(blobs, tmp_path):
+    return Pretence(
+        data=blobs, backbone="resnet8", space=SPACE, rungs=Rungs((10,)), sampler="random", log=tmp_path / "log"
+    )
+
+
+@pytest.fixture
+def study(request_for, store):
+    return request_for.study(request_for.setting(), store)
 
 
 @pytest.fixture
@@ -186,6 +195,50 @@ def test_each_row_is_reported_once_though_others_finish_some(drive, store):
     driver.look(now=True)
     driver.look(now=True)
     assert len(driver.report.rows) == len({row.identity for row in driver.report.rows}) == 4
+
+
+@pytest.fixture
+def bench(request_for, study, tmp_path, monkeypatch):
+    """`bench(...)`: one in this process, which must keep its cores and its folder."""
+    monkeypatch.setattr("search.ray_bench.own_cores", lambda number: set())
+    monkeypatch.chdir(tmp_path)
+    made = []
+
+    def make(**changed):
+        orders = {"request": request_for, "plan": study.plan, "storage": study.store.url, "folder": tmp_path}
+        orders |= {"host": socket.gethostname(), "cores": 1}
+        made.append(Bench(ActorOrders(**orders | changed)))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def test_what_is_trained_away_from_the_driver_ends_in_the_row_that_the_driver_claimed(study, bench):
+    job = study.begin(Budget(trials=1))
+    assert bench().carry_out(Parcel(job, None)) == {}
+    assert [(row.status, row.owner) for row in study.store.rows()] == [("complete", this_owner())]
+
+
+def test_a_worker_that_can_t_take_part_says_why_and_trains_nothing(study, bench, request_for):
+    parcel = Parcel(study.begin(Budget(trials=1)), None)
+    nowhere = replace(request_for, data="folder:/nowhere")
+    assert "/nowhere" in bench(request=nowhere).carry_out(parcel)[REFUSED]
+    assert "PostgreSQL" in bench(host="elsewhere").carry_out(parcel)[REFUSED]
+    assert not request_for.log.exists()
+
+
+def test_a_network_over_the_limit_of_latency_is_given_back_untrained(study, bench, request_for):
+    parcel = Parcel(study.begin(Budget(trials=1)), None)
+    said = bench(plan=replace(study.plan, max_latency=1e-9)).carry_out(parcel)
+    assert said[OVER_LIMIT] > 1 and study.store.rows() == [] and not request_for.log.exists()
+
+
+@pytest.mark.parametrize("devices", [-1, 1.5, float("nan")])
+def test_a_share_that_no_accelerator_has_is_refused(devices):
+    with pytest.raises(Exception, match=r"devices per worker.*allowed"):
+        check_share(devices)
 
 
 def node(host, **resources):

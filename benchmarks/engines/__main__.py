@@ -1,6 +1,6 @@
 """Search engines side by side: overhead, waste, kills, samplers. Writes benchmarks/engines.md.
 
-python -m benchmarks.engines [--only overhead,resume,waste,kills,samplers] [--quick] [--output FILE]
+python -m benchmarks.engines [--only overhead,resume,waste,kills,samplers] [--quick] [--repeats 3] [--output FILE]
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ def main() -> None:
     arguments = argparse.ArgumentParser(prog="python -m benchmarks.engines", description=__doc__)
     arguments.add_argument("--only", help=f"some of {','.join(SECTIONS)}, separated by commas")
     arguments.add_argument("--quick", action="store_true", help="everything once and little of it")
+    arguments.add_argument("--repeats", type=int, default=3, help="of each measurement of the first sections")
     arguments.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "engines.md")
     options = arguments.parse_args()
     names = options.only.split(",") if options.only else list(SECTIONS)
     if strange := set(names) - SECTIONS.keys():
         arguments.error(f"no section {', '.join(strange)}; there are {', '.join(SECTIONS)}")
-    scale = Scale(options.quick, time.monotonic())
+    scale = Scale(options.quick, time.monotonic(), 1 if options.quick else options.repeats)
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="ab-table-") as folder:
         places = Path(folder, "designs.json")

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from benchmarks.engines.storages import moments_of_ours, new_storage, running_of
 _TRIALS = 40
 _WORKERS = 2
 _SECONDS = 0.25  # a training
+_RAY_SECONDS = 25  # Tune writes a snapshot every 10 s, or when 19 times the time of the last one has passed
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,17 @@ class After:
 
 def section(places: Path, scale: Scale) -> str:
     rows = []
-    for name, once in _CASES.items():
-        found = []
-        for repeat in range(scale.repeats):
-            scale.say(f"3 kills, repeat {repeat + 1}: {name}")
-            with a_run(places, seconds_a_trial=_SECONDS, meeting=_WORKERS) as run:
-                found.append(once(run))
+
+    def repeat(name: str) -> After:
+        scale.say(f"3 kills: {name}")
+        with a_run(places, seconds_a_trial=_SECONDS, meeting=_WORKERS) as run:
+            return _CASES[name](run)
+
+    names = [name for name in _CASES for _ in range(scale.repeats)]
+    with ThreadPoolExecutor(2) as pool:  # nothing is timed here
+        after = list(pool.map(repeat, names))
+    for name in _CASES:
+        found = [one for other, one in zip(names, after, strict=True) if other == name]
         numbers = ([one.finished for one in found], [one.wasted for one in found], [one.running for one in found])
         broken = [one for one in found if one.error]
         how = f"{len(broken)} of {len(found)} failed" + (f": {broken[0].error}" if broken else "")
@@ -49,8 +56,8 @@ def section(places: Path, scale: Scale) -> str:
     return "\n\n".join(
         [
             "## 3. After a SIGKILL in the middle",
-            f"Trials of {_SECONDS} s with {_WORKERS} workers. The kill comes after {_TRIALS // 3} of them (Ray: 12 s "
-            "later, so that it has written a snapshot); then the same command, or `Tuner.restore`. "
+            f"Trials of {_SECONDS} s with {_WORKERS} workers. The kill comes after {_TRIALS // 3} of them (Ray: "
+            f"{_RAY_SECONDS} s later, so that it has written a snapshot); then the same command, or `Tuner.restore`. "
             f"{_WORKERS} trainings in flight are the least that the loss of all processes can waste, 1 that of one "
             "worker. Results of Optuna and Ray include designs that are impossible, which are untrained. Median (least "
             "to most).",
@@ -122,10 +129,10 @@ def _optuna(*, everything: bool, heartbeat: bool = False) -> Callable[[Run], Aft
 
 def _tuner(run: Run) -> After:
     url = new_storage("sqlite", run.folder)
-    asked = {"storage": url, "workers": _WORKERS, "trials": 4 * _TRIALS, "sampler": "random", "reuse": True}
+    asked = {"storage": url, "workers": _WORKERS, "trials": 8 * _TRIALS, "sampler": "random", "reuse": True}
     asked |= {"folder": str(run.folder)}
     run.start("peer_ray", asked)
-    _until(run, _TRIALS // 3, seconds=12)
+    _until(run, _TRIALS // 3, seconds=_RAY_SECONDS)
     run.kill_all()
     run.processes[0].wait(60)
     run.start("peer_ray", asked | {"restore": True})

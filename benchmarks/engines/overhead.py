@@ -15,6 +15,7 @@ from benchmarks.engines.report import Scale, spread, table
 from benchmarks.engines.storages import moments_of_optuna, moments_of_ours, new_storage, postgresql
 
 WORKERS = (1, 2, 4, 8)
+_ENDS = (1, 2, 8)  # where a start takes long
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Contestant:
     start: Callable[[Run, str, int, int, str], None]
     moments: Callable[[str], list[tuple[float, float]]]
     meets: bool = True
+    workers: tuple[int, ...] = WORKERS
+    samplers: tuple[str, ...] = ("random",)  # with one worker
 
 
 @dataclass(frozen=True)
@@ -66,14 +69,24 @@ def _tuner(*, reuse: bool) -> Callable[[Run, str, int, int, str], None]:
     return start
 
 
+_BOTH = ("random", "tpe")
 CONTESTANTS = (
-    Contestant("attnas, SQLite", "sqlite", 400, _ours("optuna"), moments_of_ours),
-    Contestant("attnas, PostgreSQL", "postgresql", 400, _ours("optuna"), moments_of_ours),
-    Contestant("attnas on Ray, SQLite", "sqlite", 200, _ours("ray"), moments_of_ours),
-    Contestant("Optuna, SQLite", "sqlite", 80, _optuna, moments_of_optuna),
-    Contestant("Optuna, Journal", "journal", 240, _optuna, moments_of_optuna),
-    Contestant("Tuner, defaults, OptunaSearch on SQLite", "sqlite", 12, _tuner(reuse=False), moments_of_optuna, False),
-    Contestant("Tuner, reuse_actors, OptunaSearch on SQLite", "sqlite", 80, _tuner(reuse=True), moments_of_optuna),
+    Contestant("attnas, SQLite", "sqlite", 400, _ours("optuna"), moments_of_ours, samplers=_BOTH),
+    Contestant("attnas, PostgreSQL", "postgresql", 400, _ours("optuna"), moments_of_ours, workers=_ENDS),
+    Contestant("attnas on Ray, SQLite", "sqlite", 200, _ours("ray"), moments_of_ours, workers=_ENDS),
+    Contestant("Optuna, SQLite", "sqlite", 80, _optuna, moments_of_optuna, samplers=_BOTH),
+    Contestant("Optuna, Journal", "journal", 240, _optuna, moments_of_optuna, samplers=_BOTH),
+    Contestant(
+        "Tuner, defaults, OptunaSearch on SQLite", "sqlite", 8, _tuner(reuse=False), moments_of_optuna, False, (1, 2)
+    ),
+    Contestant(
+        "Tuner, reuse_actors, OptunaSearch on SQLite",
+        "sqlite",
+        80,
+        _tuner(reuse=True),
+        moments_of_optuna,
+        workers=_ENDS,
+    ),
 )
 
 
@@ -88,38 +101,37 @@ def measure(contestant: Contestant, places: Path, workers: int, sampler: str, tr
 
 
 def section(places: Path, scale: Scale) -> str:
-    one: dict[tuple[str, str], list[Measured]] = defaultdict(list)
+    with_tpe: dict[str, list[Measured]] = defaultdict(list)
     many: dict[tuple[str, int], list[Measured]] = defaultdict(list)
     with postgresql() as server:
         there = [c for c in CONTESTANTS if server is not None or c.kind != "postgresql"]
         for repeat in range(scale.repeats):
             for contestant in there:
                 trials = max(8, int(contestant.trials * scale.share))
-                for workers in WORKERS if not scale.quick else WORKERS[:2]:
+                for workers in contestant.workers if not scale.quick else WORKERS[:2]:
                     scale.say(f"1 overhead, repeat {repeat + 1}: {contestant.name}, {workers} workers")
                     found = measure(contestant, places, workers, "random", trials)
                     many[contestant.name, workers].append(found)
-                    if workers == 1:
-                        one[contestant.name, "random"].append(found)
-                        one[contestant.name, "tpe"].append(measure(contestant, places, 1, "tpe", trials))
-    return _report(one, many, [c.name for c in there], scale)
+                if "tpe" in contestant.samplers:
+                    with_tpe[contestant.name].append(measure(contestant, places, 1, "tpe", trials))
+    return _report(with_tpe, many, [c.name for c in there], scale)
 
 
 def _report(
-    one: dict[tuple[str, str], list[Measured]],
-    many: dict[tuple[str, int], list[Measured]],
-    names: list[str],
-    scale: Scale,
+    with_tpe: dict[str, list[Measured]], many: dict[tuple[str, int], list[Measured]], names: list[str], scale: Scale
 ) -> str:
     single = []
     for name in names:
-        random_, tpe = one[name, "random"], one[name, "tpe"]
-        sampler = spread([b.milliseconds - a.milliseconds for a, b in zip(random_, tpe, strict=True)])
-        numbers = [spread([found.milliseconds for found in founds]) for founds in (random_, tpe)]
-        single.append([name, str(random_[0].trials), *numbers, sampler])
+        random_, tpe = many[name, 1], with_tpe[name]
+        sampler = [b.milliseconds - a.milliseconds for a, b in zip(random_, tpe, strict=False)]
+        numbers = ([found.milliseconds for found in random_], [found.milliseconds for found in tpe], sampler)
+        single.append([name, str(random_[0].trials), *map(spread, numbers)])
     workers = sorted({number for _, number in many})
-    rates = [[name, *(spread([found.a_second for found in many[name, n]]) for n in workers)] for name in names]
-    starts = [[name, *(spread([found.start_seconds for found in many[name, n]]) for n in workers)] for name in names]
+
+    def of_all(number: Callable[[Measured], float]) -> list[list[str]]:
+        return [[name, *(spread([number(one) for one in many.get((name, n), [])]) for n in workers)] for name in names]
+
+    rates, starts = of_all(lambda one: one.a_second), of_all(lambda one: one.start_seconds)
     heads = [f"{number} worker{'s' * (number > 1)}" for number in workers]
     return "\n\n".join(
         [

@@ -15,10 +15,7 @@ class Scale:
 
     quick: bool
     began: float
-
-    @property
-    def repeats(self) -> int:
-        return 1 if self.quick else 3
+    repeats: int
 
     @property
     def share(self) -> float:
@@ -30,7 +27,9 @@ class Scale:
 
 
 def spread(values: Sequence[float]) -> str:
-    """`median (least to most)` to three figures; one value alone."""
+    """`median (least to most)` to three figures; one value alone; nothing for none."""
+    if not values:
+        return ""
     if len(values) == 1:
         return figures(values[0])
     return f"{figures(median(values))} ({figures(min(values))} to {figures(max(values))})"

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import quantiles
 
-import optuna
-
-from benchmarks.engines import peer_optuna
-from benchmarks.engines.pretend import FOLDER
 from benchmarks.engines.processes import Run, a_run
 from benchmarks.engines.report import Scale, spread, table
-from benchmarks.engines.storages import new_storage
+from benchmarks.engines.storages import new_storage, trials_of
 from benchmarks.engines.table import Table, read_table
 from results import open_store
 from search.samplers import SAMPLERS
@@ -38,13 +34,13 @@ def section(places: Path, scale: Scale) -> str:
     met = sum(entry["params"] <= limit for entry in designs.values()) / len(designs)
     trials = int(_TRIALS * scale.share)
     rows = []
-    for name, once, most in _contestants(designs, places, trials, limit):
-        counted = []
-        for repeat in range(min(most, scale.repeats)):
-            scale.say(f"2 waste, repeat {repeat + 1}: {name}")
-            counted.append(once(repeat))
-        shares = [[100 * each.duplicates for each in counted], [100 * each.infeasible for each in counted]]
-        rows.append([name, str(len(counted)), str(counted[0].trained), *map(spread, shares)])
+    contestants = _contestants(designs, places, trials, limit)
+    with ThreadPoolExecutor(2) as pool:  # nothing is timed here
+        runs = [[pool.submit(once, seed) for seed in range(min(most, scale.repeats))] for _, once, most in contestants]
+        for (name, _, _), submitted in zip(contestants, runs, strict=True):
+            counted = [run.result() for run in submitted]
+            scale.say(f"2 waste: {name}")
+            rows.append(_row(name, counted))
     return "\n\n".join(
         [
             "## 2. Trainings wasted",
@@ -55,6 +51,11 @@ def section(places: Path, scale: Scale) -> str:
             table(["engine", "n", "trainings", "duplicates %", "over the limit %"], rows),
         ]
     )
+
+
+def _row(name: str, counted: Sequence[Counted]) -> list[str]:
+    shares = [[100 * each.duplicates for each in counted], [100 * each.infeasible for each in counted]]
+    return [name, str(len(counted)), str(counted[0].trained), *map(spread, shares)]
 
 
 _Contestants = list[tuple[str, Callable[[int], Counted], int]]
@@ -76,11 +77,11 @@ def _contestants(designs: Table, places: Path, trials: int, limit: float) -> _Co
     def peer(sampler: str) -> Callable[[int], Counted]:
         def once(seed: int) -> Counted:
             with a_run(places) as run:
-                os.environ[FOLDER] = str(run.folder)
-                optuna.logging.set_verbosity(optuna.logging.ERROR)
-                asked = {"storage": "", "trials": trials, "sampler": sampler, "seed": seed, "max_params": limit}
-                study = peer_optuna.optimize(asked)
-                found = [trial.user_attrs for trial in study.trials if trial.user_attrs]
+                url = new_storage("journal", run.folder)
+                asked = {"storage": url, "trials": trials, "sampler": sampler, "seed": seed, "max_params": limit}
+                run.start("peer_optuna", asked)
+                run.wait()
+                found = [trial.user_attrs for trial in trials_of(url) if trial.user_attrs]
                 return Counted([(facts["network"], facts["params"]) for facts in found], limit)
 
         return once
