@@ -93,7 +93,9 @@ class Stop:
     def time_is_up(self) -> bool:
         return self.deadline is not None and time.time() >= self.deadline
 
-    def __bool__(self) -> bool:
+    @property
+    def told(self) -> bool:
+        """Whether nothing new may begin."""
         return self.asked or self.time_is_up
 
     def check(self) -> None:
@@ -106,5 +108,5 @@ class Stop:
     def wait(self, seconds: float) -> None:
         """Sleep, but not past a request to stop by more than a tenth of a second."""
         end = time.monotonic() + seconds
-        while not self and (left := end - time.monotonic()) > 0:
+        while not self.told and (left := end - time.monotonic()) > 0:
             time.sleep(min(left, 0.1))

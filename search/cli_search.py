@@ -83,8 +83,12 @@ def search_command(
         str, typer.Option(help="optuna (processes of this machine) | ray (this machine or a cluster).")
     ] = "optuna",
     workers: Annotated[
-        int, typer.Option(help="Evaluations at a time, each pinned to its own cores or accelerator.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            help="Evaluations at a time, each pinned to its own cores or accelerator; 1, or with --engine ray as many "
+            "as fit, unless given."
+        ),
+    ] = None,
     address: Annotated[
         str | None, typer.Option(help="Of a running Ray cluster: auto, or HOST:PORT; this machine unless given.")
     ] = None,
@@ -176,7 +180,7 @@ def search_command(
         )
         check_openable(storage)
         if dry_run:
-            _dry_run(request, budget, storage, workers=workers, name=study, as_json=as_json)
+            _dry_run(request, budget, storage, workers=workers or 1, name=study, as_json=as_json)
             return
         options = {"engine": engine, "workers": workers, "address": address, "devices_per_worker": devices_per_worker}
         options |= {"retry_failed": retry_failed, "name": study}

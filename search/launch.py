@@ -49,7 +49,7 @@ def search(
     seed: int = 0,
     replicates: int = 1,
     engine: str = "optuna",
-    workers: int = 1,
+    workers: int | None = None,
     address: str | None = None,
     devices_per_worker: float | None = None,
     sampler: str = "tpe",
@@ -76,7 +76,8 @@ def search(
     """Evaluate designs of `space` until a budget is spent; return the study's rows in the order of their commits.
 
     A trial is one network with one seed. `trials`, `epochs_total` and the rows count over all runs and workers of the
-    study, so the same call resumes and never trains again what the store holds; `seconds` is for this run. With
+    study, so the same call resumes and never trains again what the store holds; `seconds` is for this run. `workers`
+    is 1 unless given, and with Ray as many as the cluster holds. With
     `halving` a trial goes from rung to rung (see `search.halving`) under the schedule `constant`; without, each is
     trained to the end under the recipe's own. Raises `UserError`; KeyboardInterrupt after a graceful end on SIGINT.
     """
@@ -169,7 +170,7 @@ def run(
     store: Store,
     *,
     engine: str = "optuna",
-    workers: int = 1,
+    workers: int | None = None,
     address: str | None = None,
     devices_per_worker: float | None = None,
     retry_failed: bool = False,
@@ -227,7 +228,7 @@ def engine_run(
     stop: Stop,
     *,
     engine: str,
-    workers: int,
+    workers: int | None,
     address: str | None,
     devices_per_worker: float | None,
     report: Report,
@@ -246,7 +247,7 @@ def engine_run(
             devices_per_worker=devices_per_worker,
             report=report,
         )
-    if workers > 1:
+    if workers is not None and workers > 1:
         from search.pool import run_pool
 
         return run_pool(request, study, budget, stop, workers=workers, report=report)
@@ -267,10 +268,10 @@ def _storage_errors() -> Iterator[None]:
         ) from error
 
 
-def check_engine(engine: str, workers: int) -> None:
+def check_engine(engine: str, workers: int | None) -> None:
     if engine not in ENGINES:
         raise SearchError(f"engine: {engine!r} given; allowed: {', '.join(ENGINES)}.")
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise SearchError(f"workers: {workers} given; allowed: 1 or more.")
 
 

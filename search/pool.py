@@ -88,7 +88,7 @@ def run_pool(
     restarts = 0
 
     def look() -> bool:
-        new = persistently(study.sync, "a look at the rows", until=lambda: bool(stop))
+        new = persistently(study.sync, "a look at the rows", until=lambda: stop.told)
         for row in new:
             breaker.row(row)
             report.row(row)
@@ -101,7 +101,7 @@ def run_pool(
         while not _have_ended(running, stop):
             if look():
                 restarts = 0
-            if stop and passed_on == 0:
+            if stop.told and passed_on == 0:
                 passed_on = _pass_on(running, stop)
             elif stop.again and passed_on == 1:
                 passed_on = _pass_on(running, stop) + 1
@@ -111,7 +111,7 @@ def run_pool(
         if any(worker.process.returncode == TIME_UP for worker in running):
             stop.deadline = time.time()
     look()
-    if stop:
+    if stop.told:
         return "the time is up" if stop.time_is_up else "stopped"
     return study.why_over(budget)
 
@@ -119,7 +119,7 @@ def run_pool(
 def _have_ended(running: list[_Worker], stop: Stop) -> bool:
     """Whether none works and none is to be started again: all may have been killed at once."""
     codes = [worker.process.poll() for worker in running]
-    return all(code in (0, TIME_UP) or (code is not None and bool(stop)) for code in codes)
+    return all(code in (0, TIME_UP) or (code is not None and stop.told) for code in codes)
 
 
 def _pass_on(running: list[_Worker], stop: Stop) -> int:
@@ -140,7 +140,7 @@ def _revive(running: list[_Worker], stop: Stop, restarts: int) -> int:
             raise SearchError(worker.said().removeprefix("error: "))
         if code == BROKEN:
             raise BrokenSearchError(worker.said())
-        if stop:
+        if stop.told:
             continue
         if restarts + again >= _MOST_RESTARTS:
             how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"

@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from results.retry import persistently
 from search.budget import Budget, HandedBack, Stop
 from search.latency import LatencyError
+from search.recording import give_back
 from search.study import Job, Study
 from search.worker import Breaker, Report, SearchError
 from search_space import UserError
@@ -54,17 +55,18 @@ class Driver:
     def next(self, name: str) -> Job | None:
         """A claimed job; None if all workers have one, or there is none now, or (`is_over`) there will be none."""
         self.look(now=self._ended_since)
-        self.is_over = self.is_over or self.must_end or bool(self.stop)
+        self.is_over = self.is_over or self.must_end or self.stop.told
         if self.is_over or len(self.jobs) >= self.workers:
             return None
-        job = persistently(lambda: self.study.begin(self.budget), "the next evaluation", until=lambda: bool(self.stop))
+        job = persistently(lambda: self.study.begin(self.budget), "the next evaluation", until=lambda: self.stop.told)
         if job is None:
             begun_on = len(self.study.mirror.finished)
             self.look(now=True)
             self.is_over = self.study.is_over() and len(self.study.mirror.finished) == begun_on
             return None
         if self._would_be_late(job):
-            self.study.store.release(job.row.identity, str(job.row.owner))
+            give_back(job.row, self.study.store)
+            self.stop.deadline = time.time()
             self.is_over = True
             return None
         lost = self._losses[job.row.identity]
@@ -91,7 +93,7 @@ class Driver:
         job = self._take_back(name)
         if self._release(job):  # else it died after its commit
             self._losses[job.row.identity] += 1
-            self._losses_in_a_row += not self.stop
+            self._losses_in_a_row += not self.stop.told
 
     def said(self, words: str) -> None:
         """The last words of an actor that was lost; ends the search if all of them are."""
@@ -114,7 +116,7 @@ class Driver:
     def _release(self, job: Job) -> bool:
         store, row = self.study.store, job.row
         return persistently(
-            lambda: store.release(row.identity, str(row.owner)), "a claim given back", until=lambda: bool(self.stop)
+            lambda: store.release(row.identity, str(row.owner)), "a claim given back", until=lambda: self.stop.told
         )
 
     # -- watching --------------------------------------------------------------------------------------------------
@@ -132,7 +134,7 @@ class Driver:
         """Tell the report what has changed in the storage, not more than a few times a second unless `now`."""
         if not now and time.monotonic() - self._looked < _LOOK_SECONDS:
             return
-        new = persistently(self.study.sync, "a look at the rows", until=lambda: bool(self.stop))
+        new = persistently(self.study.sync, "a look at the rows", until=lambda: self.stop.told)
         self._looked, self._ended_since = time.monotonic(), False
         try:
             for row in new:

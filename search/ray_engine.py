@@ -81,7 +81,7 @@ def run_ray(
     driver.look(now=True)
     if driver.error is not None:
         raise driver.error
-    if stop:
+    if stop.told:
         return "the time is up" if stop.time_is_up else "stopped"
     return study.why_over(budget)
 

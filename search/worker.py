@@ -70,18 +70,18 @@ def work(
     breaker = Breaker(study)
 
     def look() -> None:
-        for row in persistently(study.sync, "a look at the rows", until=lambda: bool(stop)):
+        for row in persistently(study.sync, "a look at the rows", until=lambda: stop.told):
             breaker.row(row)
             watch.row(row)
             breaker.check()
         watch.changed(study)
 
-    while not stop:
+    while not stop.told:
         look()
         job = _begin(study, budget, stop)
         if job is None:
             look()
-            if study.is_over() and not stop:
+            if study.is_over() and not stop.told:
                 return study.why_over(budget)
             stop.wait(_WAIT_SECONDS)
             continue
@@ -172,7 +172,7 @@ def do(
             on_step=Watchdog(timeout_seconds, stop),
         )
 
-    finished = carry_out(row, store, training, progress=lambda: done[0], stopped=lambda: bool(stop))
+    finished = carry_out(row, store, training, progress=lambda: done[0], stopped=lambda: stop.told)
     if finished.status == "complete" and checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return finished
@@ -193,7 +193,7 @@ class Watchdog:
 
 def _begin(study: Study, budget: Budget, stop: Stop) -> Job | None:
     """The next job, unless it could not end before the time is up."""
-    job = persistently(lambda: study.begin(budget), "the next evaluation", until=lambda: bool(stop))
+    job = persistently(lambda: study.begin(budget), "the next evaluation", until=lambda: stop.told)
     if job is None or stop.deadline is None:
         return job
     usual = study.mirror.usual_seconds(job.row.epochs)

@@ -32,7 +32,7 @@ def main() -> int:
             return USER_ERROR
         except DBAPIError as error:
             print(error, file=sys.stderr)
-            return 0 if stop else 1  # started again, which waits for the storage
+            return 0 if stop.told else 1  # started again, which waits for the storage
 
 
 def _work(orders: Orders, stop: Stop) -> int:

@@ -72,13 +72,13 @@ def test_a_row_that_finds_the_disk_full_waits_says_so_and_is_written_when_there_
         disk = Disk(place) if kind == "disk" else Pages()
         waits = []
 
-        def sleep(seconds):
+        def sleep(seconds, until):
             waits.append(seconds)
             assert store.rows(status="complete") == done
             if len(waits) == 3:
                 disk.free(store)
 
-        monkeypatch.setattr(retry_module.time, "sleep", sleep)
+        monkeypatch.setattr(retry_module, "_sleep", sleep)
         request = pretence(blobs, tmp_path)
         run(request, Budget(trials=2), store)
         done = store.rows(status="complete")

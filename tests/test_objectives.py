@@ -42,7 +42,7 @@ def test_after_a_first_signal_a_training_may_end_and_after_a_second_it_may_not()
     stop = Stop(grace_seconds=60)
     stop.check()
     stop.ask(15)
-    assert stop and stop.signal == 15 and not stop.again
+    assert stop.told and stop.signal == 15 and not stop.again
     stop.check()
     stop.ask(2)
     assert stop.again and stop.signal == 15
@@ -59,6 +59,6 @@ def test_when_the_grace_is_over_a_training_is_handed_back():
 
 def test_when_the_time_is_up_a_training_ends_at_once():
     stop = Stop(deadline=time.time() - 1)
-    assert stop and not stop.asked
+    assert stop.told and not stop.asked
     with pytest.raises(TimeUp):
         stop.check()

@@ -24,7 +24,7 @@ from results.retry import persistently
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The waits that were asked for; none of them is waited."""
     asked: list[float] = []
-    monkeypatch.setattr("results.retry.time.sleep", asked.append)
+    monkeypatch.setattr("results.retry._sleep", lambda seconds, until: asked.append(seconds))
     return asked
 
 

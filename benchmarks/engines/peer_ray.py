@@ -46,13 +46,9 @@ def main() -> None:
         tuner = tune.Tuner.restore(str(folder / "search"), trainable)
     else:
         sampler = _SAMPLERS[asked["sampler"]](asked.get("seed", 0))
-        search = OptunaSearch(
-            chosen,
-            metric=["error", "macs"],
-            mode=["min", "min"],
-            sampler=sampler,
-            storage=open_storage(asked["storage"]),
-        )
+        several = {"metric": ["error", "macs"], "mode": ["min", "min"]}
+        aims = several if asked.get("objectives", 2) > 1 else {"metric": "error", "mode": "min"}
+        search = OptunaSearch(chosen, **aims, sampler=sampler, storage=open_storage(asked["storage"]))
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
