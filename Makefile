@@ -7,7 +7,7 @@ DEMO := sqlite:///demo.db
 
 demo: .venv/installed
 	@rm -f demo.db demo.db-wal demo.db-shm
-	$(BIN)/attnas search --data synthetic --backbone resnet8 --recipe smoke --trials 10 --seed 0 --storage $(DEMO)
+	$(BIN)/attnas search --data synthetic --backbone resnet8 --recipe smoke --trials 18 --workers 2 --storage $(DEMO)
 	@echo; echo "Best designs:"; $(BIN)/attnas results top -n 5 --storage $(DEMO)
 	@echo; echo "Front of accuracy against MACs:"; $(BIN)/attnas results pareto --storage $(DEMO)
 	@echo; echo "These are synthetic textures. What to type next:"
@@ -19,11 +19,12 @@ demo: .venv/installed
 	@echo "  $(BIN)/attnas search --data folder:/path/to/images --backbone resnet8 --epochs 5 --trials 24"
 	@echo "  $(BIN)/attnas cost fca-ts --backbone resnet50 --image-size 224 --classes 1000"
 
+# two processes of one thread: more threads than cores that wait for each other slow everything down
 test: .venv/installed-test
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: .venv/installed-test
-	$(BIN)/python -m pytest -m ''
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m ''
 
 # Some minutes a backend: kills a search 50 times and more on SQLite, PostgreSQL and Ray; `make test` does it 8 times.
 chaos: .venv/installed-test

@@ -9,6 +9,7 @@ import argparse
 import os
 import platform
 import shlex
+import signal
 import sys
 import tempfile
 import time
@@ -41,6 +42,7 @@ def main() -> None:
     names = options.only.split(",") if options.only else list(SECTIONS)
     if strange := set(names) - SECTIONS.keys():
         arguments.error(f"no section {', '.join(strange)}; there are {', '.join(SECTIONS)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that processes and folders go too
     scale = Scale(options.quick, time.monotonic(), 1 if options.quick else options.repeats)
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="ab-table-") as folder:

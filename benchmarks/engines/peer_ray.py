@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def trainable(config: dict[str, Any]) -> None:
 def main() -> None:
     asked = json.loads(sys.argv[1])
     folder = Path(asked["folder"])
-    ray.init(num_cpus=asked["workers"], include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(num_cpus=asked["workers"], include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     if asked.get("restore"):
         tuner = tune.Tuner.restore(str(folder / "search"), trainable)
     else:
@@ -60,7 +61,8 @@ def main() -> None:
             run_config=tune.RunConfig(name="search", storage_path=str(folder), verbose=0),
         )
     results = tuner.fit()
-    designs = [result.metrics.get("design") if result.metrics else None for result in results]
+    metrics = [results[number].metrics for number in range(len(results))]
+    designs = [found.get("design") if found else None for found in metrics]
     (folder / "designs.json").write_text(json.dumps(designs), encoding="utf-8")
 
 

@@ -62,7 +62,7 @@ class Run:
         codes = [process.wait(max(1.0, end - time.monotonic())) for process in self.processes]
         for number, code in enumerate(codes):
             if code != 0 and not may_fail:
-                raise RuntimeError(f"{self.processes[number].args}: {self.said(number)[-3000:]}")
+                raise RuntimeError(f"{self.processes[number].args!r}: {self.said(number)[-3000:]}")
         return codes
 
     def said(self, number: int) -> str:

@@ -12,6 +12,7 @@ from benchmarks.engines.report import Scale, spread, table
 from benchmarks.engines.small import BACKBONE, RECIPE, small_data, small_setting
 from benchmarks.engines.storages import new_storage
 from results import open_store
+from results.row import Row
 from results.table import EVALUATIONS, to_cells
 from search.budget import Budget
 from search.launch import make_request
@@ -26,7 +27,8 @@ def section(places: Path, scale: Scale) -> str:
     rows = []
     for halving in (False, True):
         for number in (1_000, 10_000) if not scale.quick else (200, 2_000):
-            firsts, others = [], []
+            firsts: list[float] = []
+            others: list[float] = []
             for repeat in range(scale.repeats):
                 scale.say(f"1b resume, repeat {repeat + 1}: {number} rows, halving {halving}")
                 first, later = _begin_after(places, number, halving=halving)
@@ -91,7 +93,7 @@ def _fill(study: Study, number: int) -> None:
         turn.connection.exec_driver_sql(f"UPDATE meta SET value = '{len(cells)}' WHERE name = 'last_seq'")
 
 
-def _ended(row, accuracy: float):  # type: ignore[no-untyped-def]
+def _ended(row: Row, accuracy: float) -> Row:
     status = "complete" if row.epochs == row.schedule_epochs else "stopped"
     now = time.time()
     return replace(row, status=status, accuracy=accuracy, loss=1.0, started=now, finished=now, seconds=0.0)
