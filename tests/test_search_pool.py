@@ -27,7 +27,7 @@ from trainers.image_data import ImageData
 CLI = "--image-size 8 --backbone resnet8 --set batch_size=16 --workers 2 --sampler random --no-halving --epochs 1"
 
 
-def until(condition, seconds=40.0):
+def until(condition, seconds=150.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "this has taken too long"
@@ -99,10 +99,10 @@ def test_workers_whose_driver_is_killed_end_by_themselves_and_the_same_call_goes
     driver.kill()
     driver.wait()
     owners = {row.owner for row in store.rows()}
-    until(lambda: all(owner_is_dead(owner) for owner in owners), seconds=10)
+    until(lambda: all(owner_is_dead(owner) for owner in owners), seconds=40)
     left = {row.identity: row.finished for row in store.rows()}
     assert "running" not in {row.status for row in store.rows()}, "they finish, or give back, what they are at"
-    assert start_driver(store.url, tmp_path, workers=1, trials=12).wait(60) == 0
+    assert start_driver(store.url, tmp_path, workers=1, trials=12).wait(180) == 0
     rows = store.rows()
     assert len(rows) == len(begun(tmp_path)) == 12, (tmp_path / "err").read_text()
     assert {row.identity: row.finished for row in rows if row.identity in left} == left
@@ -110,7 +110,7 @@ def test_workers_whose_driver_is_killed_end_by_themselves_and_the_same_call_goes
 
 def test_two_drivers_of_three_workers_share_exactly_the_trials_asked_for(storage_url, tmp_path):
     drivers = [start_driver(storage_url, tmp_path, workers=number, trials=15, company=3) for number in (1, 2)]
-    assert [driver.wait(60) for driver in drivers] == [0, 0], (tmp_path / "err").read_text()
+    assert [driver.wait(180) for driver in drivers] == [0, 0], (tmp_path / "err").read_text()
     with open_store(storage_url, read_only=True) as store:
         rows = store.rows()
     assert {row.status for row in rows} == {"complete"}
@@ -134,13 +134,19 @@ def test_the_command_ends_well_on_sigterm_with_143_and_on_sigint_with_130(tmp_pa
     tree = write_tree(tmp_path / "images", size=8)
     numbers = {143: signal.SIGTERM, 130: signal.SIGINT}
     commands = {code: start_cli(tmp_path / str(code), tree) for code in numbers}
+    try:
+        for code, number in numbers.items():
+            until(lambda code=code: "trial 3/1000" in (tmp_path / str(code) / "err").read_text())
+            commands[code].send_signal(number)
+        ended = {code: command.wait(90) for code, command in commands.items()}
+    finally:
+        for command in commands.values():
+            command.kill()
+            command.wait()
     for code, number in numbers.items():
-        until(lambda code=code: "trial 3/1000" in (tmp_path / str(code) / "err").read_text())
-        commands[code].send_signal(number)
-    for code, number in numbers.items():
-        said = tmp_path / str(code) / "err"
-        assert commands[code].wait(30) == code, said.read_text()
-        assert number.name in said.read_text() and "Traceback" not in said.read_text()
+        said = (tmp_path / str(code) / "err").read_text()
+        assert ended[code] == code, said
+        assert number.name in said and "Traceback" not in said
         with open_store(f"sqlite:///{tmp_path}/{code}/a.db", read_only=True) as store:
             assert {row.status for row in store.rows()} == {"complete"}
 
