@@ -62,6 +62,8 @@ def find_version(engine: Engine, shown: str) -> int | None:
     inspector = sa.inspect(engine)
     tables = inspector.get_table_names()
     if META.name not in tables and EVALUATIONS.name not in tables:
+        if METADATA.tables.keys() & set(tables):  # Optuna, too, keeps "studies"
+            raise _foreign(shown)
         return None
     if META.name not in tables or {c["name"] for c in inspector.get_columns(META.name)} != set(META.c.keys()):
         raise _foreign(shown)
@@ -123,5 +125,5 @@ def _read_version(connection: Connection, shown: str) -> int:
 
 def _foreign(shown: str) -> StorageError:
     return StorageError(
-        f"storage {shown}: its tables {META.name!r} and {EVALUATIONS.name!r} were not made by attnas; name another"
+        f"storage {shown}: its tables {', '.join(map(repr, METADATA.tables))} were not made by attnas; name another"
     )

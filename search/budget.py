@@ -6,7 +6,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -61,7 +61,14 @@ class Stop:
     called between the steps of a training.
     """
 
-    def __init__(self, *, grace_seconds: float = 30.0, deadline: float | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        grace_seconds: float = 30.0,
+        deadline: float | None = None,
+        on_ask: Callable[[Stop], None] | None = None,
+    ) -> None:
+        self.on_ask = on_ask
         self.grace_seconds = grace_seconds
         self.deadline = deadline  # unix seconds, so that several processes mean the same moment
         # plain values: a signal handler that took a lock could wait for the very code it interrupted
@@ -74,6 +81,8 @@ class Stop:
         self.signal = self.signal or number
         self._last_moment = time.time() + (0 if self.asked else self.grace_seconds)
         self.asked, self.again = True, self.asked
+        if self.on_ask is not None:
+            self.on_ask(self)
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:

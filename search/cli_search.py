@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,7 +32,7 @@ from search.options import (
 from search.storage import STORAGE, STORAGE_DEFAULT, check_storage, open_storage
 
 if TYPE_CHECKING:
-    from search.budget import Budget
+    from search.budget import Budget, Stop
     from search.request import Request
 
 EPILOG = """Examples:
@@ -145,7 +146,7 @@ def search_command(
     from search.candidates import Limits
     from search.launch import check_engine, checkpoints_beside, make_request
 
-    check_engine(engine, workers)
+    check_engine(engine, workers, address=address, devices_per_worker=devices_per_worker)
     budget = _budget(trials, time, epochs_total)
     grace_seconds = parse_duration(grace)
     space = narrowed(space_file, axes)
@@ -195,6 +196,12 @@ def _budget(trials: int | None, time: str | None, epochs_total: float | None) ->
     return Budget(trials=trials, epochs=epochs_total, seconds=None if time is None else parse_duration(time))
 
 
+def _say_stopping(stop: Stop) -> None:
+    """In a signal handler: written past every buffer and lock."""
+    words = "ending now" if stop.again else f"stopping: what ends within {stop.grace_seconds:g} s may; again ends now"
+    os.write(2, f"\n{words}\n".encode())
+
+
 def _run(
     request: Request, budget: Budget, storage: str, *, grace_seconds: float, as_json: bool, **options: Any
 ) -> None:
@@ -204,7 +211,7 @@ def _run(
     from search.view import watching
 
     setting = request.setting()
-    stop = Stop(grace_seconds=grace_seconds)
+    stop = Stop(grace_seconds=grace_seconds, on_ask=_say_stopping)
     with open_storage(storage) as store:
         with watching() as view:
             run(request, budget, store, setting=setting, stop=stop, report=view, **options)

@@ -44,6 +44,9 @@ def write_dashboard(
     """
     if not studies:
         raise UserError("there is no study in this storage; `attnas search` begins one.")
+    source = store.engine.url.database
+    if store.engine.dialect.name == "sqlite" and source and output.resolve() == Path(source).resolve():
+        raise UserError(f"{output} is the storage itself, which holds the rows; give another file for the dashboard.")
     if output.exists() and not overwrite:
         raise UserError(f"{output} exists; give another file, or --force to write over it.")
     beside = output.absolute().with_name(f".{output.name}.{os.getpid()}")

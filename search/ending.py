@@ -44,8 +44,9 @@ def say_end(view: View, stop: Stop, storage: str) -> None:
             f"Best of {view.snapshot.ranking.measured} after {view.snapshot.ranking.epochs} epochs: "
             f"{best.design} ({values})"
         )
-    if view.study is not None and view.snapshot.rungs and not view.snapshot.states["complete"]:
-        lines.append(_nobody_at_the_end(view.study.plan.rungs))
+    rungs = None if view.study is None else view.study.plan.rungs
+    if rungs is not None and rungs.halves and stop.signal is None and set(view.snapshot.states) == {"stopped"}:
+        lines.append(_nobody_at_the_end(rungs))
     if view.snapshot.failures:
         failed = ", ".join(f"{name} {number}" for name, number in view.snapshot.failures.most_common())
         lines.append(

@@ -106,7 +106,7 @@ def search(
         timeout_seconds=timeout_seconds,
         checkpoints=checkpoints or checkpoints_beside(store.url),
     )
-    check_engine(engine, workers)
+    check_engine(engine, workers, address=address, devices_per_worker=devices_per_worker)
     return run(
         request,
         Budget(trials=trials, epochs=epochs_total, seconds=seconds),
@@ -149,6 +149,7 @@ def make_request(
     steps = rungs(chosen.epochs, halving=halving, factor=factor, shortest=shortest, bracket=bracket)
     if steps.halves:
         chosen = chosen.held()
+        check_checkpoints(given.get("checkpoints"))
     request = Request(
         space=space,
         recipe=chosen,
@@ -268,9 +269,13 @@ def _storage_errors() -> Iterator[None]:
         ) from error
 
 
-def check_engine(engine: str, workers: int | None) -> None:
+def check_engine(
+    engine: str, workers: int | None, *, address: str | None = None, devices_per_worker: float | None = None
+) -> None:
     if engine not in ENGINES:
         raise SearchError(f"engine: {engine!r} given; allowed: {', '.join(ENGINES)}.")
+    if engine != "ray" and (address, devices_per_worker) != (None, None):
+        raise SearchError("address, devices per worker: they are for Ray; add --engine ray, or leave them out.")
     if workers is not None and workers < 1:
         raise SearchError(f"workers: {workers} given; allowed: 1 or more.")
 
@@ -278,6 +283,12 @@ def check_engine(engine: str, workers: int | None) -> None:
 def check_seed(seed: int) -> None:
     if not 0 <= seed < 2**63:
         raise SearchError(f"seed: {seed} given; allowed: 0 to 2^63 - 1.")
+
+
+def check_checkpoints(folder: object) -> None:
+    """Raises `SearchError` where no folder can be."""
+    if isinstance(folder, Path) and folder.exists() and not folder.is_dir():
+        raise SearchError(f"checkpoints: {folder} is a file; give a folder, which may be new.")
 
 
 def checkpoints_beside(url: str) -> Path:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import optuna
 import pytest
 from pretended import pretend
 
@@ -215,3 +216,33 @@ def test_no_word_of_a_library_reaches_the_user_of_a_healthy_search_with_workers(
     assert done.returncode == 0, done.stderr
     ours = re.compile(r"decod|study \S+: |trial \d/3  |Done: 3 trials|Best of 3 |Next: ")
     assert done.stdout == "" and [line for line in done.stderr.splitlines() if not ours.match(line)] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--address", "auto"], "--engine ray"),
+        (["--devices-per-worker", "0.5"], "--engine ray"),
+        (["--checkpoints", "a-file"], "a-file is a file; give a folder"),
+    ],
+)
+def test_what_would_be_ignored_or_can_not_be_is_refused(attnas, tmp_path, words, said):
+    (tmp_path / "a-file").touch()
+    done = attnas("search", "--data", "synthetic", "--backbone", "resnet8", *words)
+    assert done.code == 2 and said in done.err and not (tmp_path / "attnas.db").exists()
+
+
+def test_a_database_of_optuna_is_no_storage_and_stays_as_it_was(attnas, tmp_path):
+    optuna.create_study(storage=f"sqlite:///{tmp_path}/theirs.db")
+    before = (tmp_path / "theirs.db").read_bytes()
+    done = attnas("search", "--data", "synthetic", "--backbone", "resnet8", "--storage", "sqlite:///theirs.db")
+    assert done.code == 2 and "not made by attnas" in done.err and (tmp_path / "theirs.db").read_bytes() == before
+
+
+def test_the_dashboard_is_never_written_over_the_storage(attnas, tmp_path):
+    with open_store(f"sqlite:///{tmp_path}/rows.db") as store:
+        store.studies.begin({"a": 1}, "mine", "x")
+    done = attnas("dashboard", "-o", "rows.db", "--force", "--storage", "sqlite:///rows.db")
+    assert done.code == 2 and "is the storage itself" in done.err
+    with open_store(f"sqlite:///{tmp_path}/rows.db", read_only=True) as store:
+        assert [study.name for study in store.studies.list()] == ["mine"]
