@@ -1,5 +1,6 @@
 """What the driver of a Ray search decides, without Ray; and what is refused before Ray starts."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -298,12 +299,14 @@ def test_without_ray_the_engine_says_what_to_install(monkeypatch):
         import search.ray_engine  # noqa: F401
 
 
-def test_two_processes_of_a_machine_own_different_cores_and_a_killed_one_gives_its_own_back():
+def test_two_processes_of_a_machine_own_different_cores_and_a_killed_one_gives_its_own_back(tmp_path):
+    """With locks of their own: other tests' processes own cores at the same time."""
     code = "from search.cores import own_cores; print(sorted(own_cores(1)), flush=True); input()"
 
     def start():
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, **pipes)
+        environment = os.environ | {"TMPDIR": str(tmp_path)}
+        process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment, **pipes)
         return process, process.stdout.readline().strip()
 
     first, cores = start()
