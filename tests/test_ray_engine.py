@@ -108,7 +108,7 @@ def test_one_worker_of_ray_makes_the_rows_of_a_worker_without_ray_in_the_same_or
                 precision="float32",
                 engine=engine,
                 workers=1,
-                devices_per_worker=0.25,
+                devices_per_worker=0.25 if engine == "ray" else None,
                 study="one",
             )
             assert store.rows(status="running") == []
