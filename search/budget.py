@@ -74,6 +74,7 @@ class Stop:
         # plain values: a signal handler that took a lock could wait for the very code it interrupted
         self.asked = self.again = False
         self.signal: int | None = None  # that asked, if one did
+        self.too_late = False  # to begin anything that would end before the deadline; what runs may go on
         self._last_moment = float("inf")
 
     def ask(self, number: int | None = None) -> None:
@@ -100,7 +101,8 @@ class Stop:
 
     @property
     def time_is_up(self) -> bool:
-        return self.deadline is not None and time.time() >= self.deadline
+        """Whether the time allows nothing new."""
+        return self.too_late or self._is_past_deadline
 
     @property
     def told(self) -> bool:
@@ -111,8 +113,12 @@ class Stop:
         """Raises `HandedBack` when a training must end now."""
         if self.asked and time.time() >= self._last_moment:
             raise HandedBack
-        if self.time_is_up:
+        if self._is_past_deadline:
             raise TimeUp
+
+    @property
+    def _is_past_deadline(self) -> bool:
+        return self.deadline is not None and time.time() >= self.deadline
 
     def wait(self, seconds: float) -> None:
         """Sleep, but not past a request to stop by more than a tenth of a second."""

@@ -18,13 +18,14 @@ from search.budget import Budget, Stop
 from search.candidates import Limits
 from search.halving import rungs
 from search.latency import check_hardware
+from search.lookout import Report, SearchError, Silent
 from search.objective import Setting
 from search.objectives import Objectives
 from search.request import Request
 from search.samplers import SAMPLERS
 from search.study import Study
 from search.warm_start import warm_start
-from search.worker import Report, SearchError, Silent, work
+from search.worker import work
 from search_space import AttentionDesign, Layered, Space
 from trainers import PROXY, ImageData, Recipe, sites
 from trainers.environment import pick_device

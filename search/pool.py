@@ -19,12 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from results.retry import persistently
 from search.budget import Budget, Stop
 from search.cores import usable_cores
+from search.lookout import BrokenSearchError, Lookout, Report, SearchError
 from search.request import Request
 from search.study import Study
-from search.worker import Breaker, BrokenSearchError, Report, SearchError
 
 _LOOK_SECONDS = 0.3
 _MOST_RESTARTS = 5  # without a row in between
@@ -84,33 +83,22 @@ def run_pool(
     report: Report,
 ) -> str:
     """Search with `workers` processes until the study is over; returns why it ended. Raises `SearchError`."""
-    breaker = Breaker(study)
-    restarts = 0
-
-    def look() -> bool:
-        new = persistently(study.sync, "a look at the rows", until=lambda: stop.told)
-        for row in new:
-            breaker.row(row)
-            report.row(row)
-            breaker.check()
-        report.changed(study)
-        return bool(new)
-
+    lookout = Lookout(study, stop, report)
+    restarts = signals = 0
     with _workers(request, study, budget, stop, workers) as running:
-        passed_on = 0
         while not _have_ended(running, stop):
-            if look():
+            if lookout.look():
                 restarts = 0
-            if stop.told and passed_on == 0:
-                passed_on = _pass_on(running, stop)
-            elif stop.again and passed_on == 1:
-                passed_on = _pass_on(running, stop) + 1
+            if signals < stop.asked + stop.again:  # one a look: two at once may reach a process as one
+                signals += 1
+                for worker in running:
+                    worker.process.send_signal(signal.SIGTERM)  # nothing happens to one that has ended
             restarts += _revive(running, stop, restarts)
             time.sleep(_LOOK_SECONDS)
         _revive(running, stop, restarts)
         if any(worker.process.returncode == TIME_UP for worker in running):
-            stop.deadline = time.time()
-    look()
+            stop.too_late = True
+    lookout.look()
     if stop.told:
         return "the time is up" if stop.time_is_up else "stopped"
     return study.why_over(budget)
@@ -120,13 +108,6 @@ def _have_ended(running: list[_Worker], stop: Stop) -> bool:
     """Whether none works and none is to be started again: all may have been killed at once."""
     codes = [worker.process.poll() for worker in running]
     return all(code in (0, TIME_UP) or (code is not None and stop.told) for code in codes)
-
-
-def _pass_on(running: list[_Worker], stop: Stop) -> int:
-    if stop.asked:
-        for worker in running:
-            worker.process.send_signal(signal.SIGTERM)  # nothing happens to one that has ended
-    return 1
 
 
 def _revive(running: list[_Worker], stop: Stop, restarts: int) -> int:

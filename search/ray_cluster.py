@@ -20,8 +20,8 @@ import ray
 from ray._private import worker as ray_worker
 from ray.exceptions import RayError
 
+from search.lookout import SearchError
 from search.ray_bench import far_sqlite
-from search.worker import SearchError
 
 _QUIET = {
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",

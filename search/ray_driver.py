@@ -21,9 +21,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from results.retry import persistently
 from search.budget import Budget, HandedBack, Stop
 from search.latency import LatencyError
-from search.recording import give_back
+from search.lookout import Lookout, Report, SearchError
 from search.study import Job, Study
-from search.worker import Breaker, Report, SearchError
+from search.worker import begin
 from search_space import UserError
 
 OVER_LIMIT, REFUSED = "over_limit", "refused"  # keys of what an actor may say beside that it is done
@@ -44,7 +44,7 @@ class Driver:
         self.is_over = False  # nothing more will be handed out
         self.error: UserError | None = None  # that ends the search
         self.fault: Exception | None = None  # our own, or the database's
-        self._breaker = Breaker(study)
+        self._lookout = Lookout(study, stop, report)
         self._looked = 0.0
         self._ended_since = True  # then what is next depends on rows that we have not seen
         self._losses: Counter[str] = Counter()  # by identity
@@ -58,24 +58,15 @@ class Driver:
         self.is_over = self.is_over or self.must_end or self.stop.told
         if self.is_over or len(self.jobs) >= self.workers:
             return None
-        job = persistently(lambda: self.study.begin(self.budget), "the next evaluation", until=lambda: self.stop.told)
+        job = begin(self.study, self.budget, self.stop)
         if job is None:
             begun_on = len(self.study.mirror.finished)
             self.look(now=True)
-            self.is_over = self.study.is_over() and len(self.study.mirror.finished) == begun_on
-            return None
-        if self._would_be_late(job):
-            give_back(job.row, self.study.store)
-            self.stop.deadline = time.time()
-            self.is_over = True
+            self.is_over = self.stop.told or (self.study.is_over() and len(self.study.mirror.finished) == begun_on)
             return None
         lost = self._losses[job.row.identity]
         self.jobs[name] = replace(job, row=replace(job.row, attempts=job.row.attempts + lost))
         return self.jobs[name]
-
-    def _would_be_late(self, job: Job) -> bool:
-        usual = self.study.mirror.usual_seconds(job.row.epochs)
-        return self.stop.deadline is not None and usual is not None and time.time() + usual > self.stop.deadline
 
     # -- taking back -----------------------------------------------------------------------------------------------
 
@@ -134,18 +125,13 @@ class Driver:
         """Tell the report what has changed in the storage, not more than a few times a second unless `now`."""
         if not now and time.monotonic() - self._looked < _LOOK_SECONDS:
             return
-        new = persistently(self.study.sync, "a look at the rows", until=lambda: self.stop.told)
-        self._looked, self._ended_since = time.monotonic(), False
         try:
-            for row in new:
+            if self._lookout.look():
                 self._losses_in_a_row = 0
-                self._breaker.row(row)
-                self.report.row(row)
-                self._breaker.check()
             _check_latencies(self.study)
         except UserError as error:
             self.error = self.error or error
-        self.report.changed(self.study)
+        self._looked, self._ended_since = time.monotonic(), False
 
     @contextmanager
     def beating(self) -> Iterator[None]:

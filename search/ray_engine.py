@@ -16,11 +16,11 @@ from typing import Any
 
 from search.budget import Budget, Stop
 from search.cores import usable_cores
+from search.lookout import Report, SearchError
 from search.ray_bench import ActorOrders, Parcel
 from search.ray_driver import Driver
 from search.request import Request
 from search.study import Study
-from search.worker import Report, SearchError
 
 try:
     import ray

@@ -20,7 +20,7 @@ _QUIET_SECONDS = 60.0
 
 
 class View:
-    """A `search.worker.Report` that keeps the latest snapshot and says every finished row in a line.
+    """A `search.lookout.Report` that keeps the latest snapshot and says every finished row in a line.
 
     Another thread may read `snapshot`, `epochs_here` and `name`.
     """

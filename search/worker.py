@@ -7,14 +7,13 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from results.retry import persistently
 from results.row import Row
 from results.store import Store
 from search.budget import Budget, HandedBack, Stop
-from search.failures import BREAKER, first_of_a_row
 from search.latency import OverLatencyError, latency_within
+from search.lookout import Lookout, Report, Silent
 from search.objective import Setting
 from search.proposals import Plan
 from search.recording import carry_out, give_back
@@ -24,34 +23,6 @@ from trainers import Outcome
 from trainers.outcome import TrialTimeout, failure_class
 
 _WAIT_SECONDS = 0.3
-
-
-class SearchError(UserError):
-    """A search that can't go on, or can't be run as asked."""
-
-
-class BrokenSearchError(SearchError):
-    """One evaluation after the other fails."""
-
-
-class Report(Protocol):
-    """What a search tells whoever watches it."""
-
-    def begin(self, study: Study, budget: Budget) -> None: ...
-    def epoch(self, row: Row, record: dict[str, float]) -> None: ...
-    def changed(self, study: Study) -> None: ...
-    def row(self, row: Row) -> None: ...
-    def end(self, why: str) -> None: ...
-
-
-class Silent:
-    """A report that says nothing."""
-
-    def begin(self, study: Study, budget: Budget) -> None: ...
-    def epoch(self, row: Row, record: dict[str, float]) -> None: ...
-    def changed(self, study: Study) -> None: ...
-    def row(self, row: Row) -> None: ...
-    def end(self, why: str) -> None: ...
 
 
 def work(
@@ -64,23 +35,15 @@ def work(
 ) -> str:
     """Evaluate until nothing is left to begin; returns why it ended. Rows of others are reported too.
 
-    Raises `SearchError` when the last evaluations of the study, by whomever, failed alike.
+    Raises `BrokenSearchError` when the last evaluations of the study, by whomever, failed alike.
     """
     watch = report or Silent()
-    breaker = Breaker(study)
-
-    def look() -> None:
-        for row in persistently(study.sync, "a look at the rows", until=lambda: stop.told):
-            breaker.row(row)
-            watch.row(row)
-            breaker.check()
-        watch.changed(study)
-
+    lookout = Lookout(study, stop, watch)
     while not stop.told:
-        look()
-        job = _begin(study, budget, stop)
+        lookout.look()
+        job = begin(study, budget, stop)
         if job is None:
-            look()
+            lookout.look()
             if study.is_over() and not stop.told:
                 return study.why_over(budget)
             stop.wait(_WAIT_SECONDS)
@@ -101,31 +64,21 @@ def work(
             study.proposals.exclude(job.candidate.key, over.excess)
         except HandedBack:
             break
-    look()
+    lookout.look()
     return "the time is up" if stop.time_is_up else "stopped"
 
 
-class Breaker:
-    """Stops a search that only fails: watches the rows that finish from now on."""
-
-    def __init__(self, study: Study) -> None:
-        self.study = study
-        self.rows: list[Row] = []
-
-    def row(self, row: Row) -> None:
-        self.rows = [*self.rows[-10:], row]
-
-    def check(self) -> None:
-        first = first_of_a_row(self.rows)
-        if first is None:
-            return
-        whole = self.study.store.get(first.identity) or first
-        cause = (whole.error or "").strip().splitlines()
-        raise BrokenSearchError(
-            f"stopped: {BREAKER} trainings in a row failed ({first.failure}). The first said: "
-            f"{cause[-1] if cause else '?'} Finished rows are kept; `attnas results show '{first.design}'` prints the "
-            "traceback; when it is mended, the same command with --retry-failed goes on."
-        )
+def begin(study: Study, budget: Budget, stop: Stop) -> Job | None:
+    """Claim the next job; None if there is none now, or if it could not end in time, which `stop` then knows."""
+    job = persistently(lambda: study.begin(budget), "the next evaluation", until=lambda: stop.told)
+    if job is None or stop.deadline is None:
+        return job
+    usual = study.mirror.usual_seconds(job.row.epochs)
+    if usual is not None and time.time() + usual > stop.deadline:
+        give_back(job.row, study.store)
+        stop.too_late = True
+        return None
+    return job
 
 
 def do(
@@ -189,19 +142,6 @@ class Watchdog:
         self.stop.check()
         if self.timeout_seconds is not None and time.monotonic() - self.started > self.timeout_seconds:
             raise TrialTimeout(f"not done within {self.timeout_seconds:g} s (--timeout)")
-
-
-def _begin(study: Study, budget: Budget, stop: Stop) -> Job | None:
-    """The next job, unless it could not end before the time is up."""
-    job = persistently(lambda: study.begin(budget), "the next evaluation", until=lambda: stop.told)
-    if job is None or stop.deadline is None:
-        return job
-    usual = study.mirror.usual_seconds(job.row.epochs)
-    if usual is not None and time.time() + usual > stop.deadline:
-        give_back(job.row, study.store)
-        stop.deadline = time.time()
-        return None
-    return job
 
 
 def _give_up(row: Row, store: Store) -> Row:

@@ -39,7 +39,8 @@ def _work(orders: Orders, stop: Stop) -> int:
     import torch
 
     from results import open_store
-    from search.worker import BrokenSearchError, work
+    from search.lookout import BrokenSearchError
+    from search.worker import work
 
     own_cores(orders.cores)
     torch.set_num_threads(orders.request.threads)

@@ -68,7 +68,7 @@ def test_no_question_makes_a_storage(attnas, tmp_path, words):
 def test_the_rows_of_a_study_are_those_that_the_study_itself_counts(store, blobs, monkeypatch):
     """Oracle: the mirror of a search of the same request, which knows the backbone. A preset outside the space was
     asked for; a row of another context, of another seed, and one over the limit are none of it."""
-    from search.worker import Silent
+    from search.lookout import Silent
 
     class Keeping(Silent):
         def begin(self, study, budget):

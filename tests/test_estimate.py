@@ -19,9 +19,9 @@ from search.estimate import (
     trials_within,
 )
 from search.halving import Rungs
+from search.lookout import Silent
 from search.objective import Setting
 from search.wording import duration, quantity, size, worker_name
-from search.worker import Silent
 from search_space import PRESETS
 
 

@@ -16,11 +16,11 @@ from results.lease import this_owner
 from search import ray_cluster
 from search.budget import Budget, Stop
 from search.halving import Rungs
+from search.lookout import Silent
 from search.ray_bench import ActorOrders, Bench, Parcel
 from search.ray_cluster import check_nodes, cluster
 from search.ray_driver import OVER_LIMIT, REFUSED, Driver
 from search.ray_engine import check_share
-from search.worker import Silent
 from search_space import Space
 
 SPACE = Space(squeeze=("avg", "max", "dct"), frequencies=("low2", "top2", "top4"), reduction=(4, 8))

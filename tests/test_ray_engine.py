@@ -23,7 +23,7 @@ from search import search
 from search.budget import Budget
 from search.halving import Rungs
 from search.launch import run
-from search.worker import Silent
+from search.lookout import Silent
 from search_space import Space
 from trainers import PROXY
 

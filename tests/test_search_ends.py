@@ -15,9 +15,9 @@ from search import objective as objective_module
 from search import search
 from search.budget import Budget, Stop
 from search.launch import make_request
+from search.lookout import SearchError
 from search.objective import Setting
 from search.study import MOST_KILLS
-from search.worker import SearchError
 from search_space import PRESETS, Space
 from trainers import PROXY
 from trainers.outcome import Outcome

@@ -20,7 +20,7 @@ from search.budget import Budget
 from search.candidates import Limits
 from search.latency import conditions
 from search.launch import run
-from search.worker import Silent
+from search.lookout import Silent
 from search_space import Space
 from trainers.image_data import ImageData
 
