@@ -186,8 +186,7 @@ def _check_same(stored: Study, config: dict[str, Any]) -> None:
 def _leaves(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     found = []
     for key, value in config.items():
-        inner = isinstance(value, dict) and value
-        found += _leaves(value, f"{prefix}{key}.") if inner else [(f"{prefix}{key}", value)]
+        found += _leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
     return found
 
 

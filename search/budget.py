@@ -36,13 +36,13 @@ class Budget:
             raise BudgetError(f"time: {self.seconds} s given; allowed: above 0.")
 
 
-def parse_duration(text: str) -> float:
-    """Seconds of `90`, `90s`, `15m`, `2h`, `1d`, `1h30m`. Raises `BudgetError`."""
+def parse_duration(text: str, what: str = "time") -> float:
+    """Seconds of `90`, `90s`, `15m`, `2h`, `1d`, `1h30m`. Raises `BudgetError` that says `what` was given so."""
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise BudgetError(f"time: {text!r} given; write seconds, or as in 90s, 15m, 2h, 1h30m, 1d.")
+        raise BudgetError(f"{what}: {text!r} given; write seconds, or as in 90s, 15m, 2h, 1h30m, 1d.")
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 

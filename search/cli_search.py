@@ -148,7 +148,7 @@ def search_command(
 
     check_engine(engine, workers, address=address, devices_per_worker=devices_per_worker)
     budget = _budget(trials, time, epochs_total)
-    grace_seconds = parse_duration(grace)
+    grace_seconds = parse_duration(grace, "grace")
     space = narrowed(space_file, axes)
     with interruptible():
         prepare_machine(backbone, image_size, device, precision, threads)
@@ -176,7 +176,7 @@ def search_command(
             device=device,
             precision=precision,
             threads=threads,
-            timeout_seconds=None if timeout is None else parse_duration(timeout),
+            timeout_seconds=None if timeout is None else parse_duration(timeout, "timeout"),
             checkpoints=checkpoints or checkpoints_beside(storage),
         )
         check_openable(storage)

@@ -30,6 +30,7 @@ from search_space import AttentionDesign, Layered, Space
 from trainers import PROXY, ImageData, Recipe, sites
 from trainers.environment import pick_device
 from trainers.precision import pick_precision
+from trainers.proxy_run import check_batch_size
 
 ENGINES = ("optuna", "ray")
 
@@ -184,6 +185,7 @@ def run(
     """Carry out a request; see `search`. `setting` is that of the request, where its data have been loaded already."""
     watch, halt = report or Silent(), Stop() if stop is None else stop
     setting = setting or request.setting()
+    check_batch_size(setting.data, setting.recipe)  # before workers are started for it
     torch.set_num_threads(request.threads)
     # measured once: a state between rungs is of one precision, whichever worker goes on from it
     precision = pick_precision(request.precision, pick_device(request.device))
@@ -196,13 +198,14 @@ def run(
         study.id = store.studies.begin(request.config(setting), name, request.default_name(setting)).id
         study.mirror.forget()  # what was trained for this study outside its space is seen only now
         study.sync()
-        if retry_failed:
-            study.retry_failed()
+        revived = study.retry_failed() if retry_failed else 0
         study.measure_latencies()
         with halt.on_signals():
             if budget.seconds is not None:
                 halt.deadline = time.time() + budget.seconds
             watch.begin(study, budget)
+            if retry_failed:
+                watch.say(f"{revived} failed evaluations are begun again")
             try:
                 why = engine_run(
                     request,

@@ -93,9 +93,9 @@ def run_pool(
                 signals += 1
                 for worker in running:
                     worker.process.send_signal(signal.SIGTERM)  # nothing happens to one that has ended
-            restarts += _revive(running, stop, restarts)
+            restarts += _revive(running, stop, restarts, report)
             time.sleep(_LOOK_SECONDS)
-        _revive(running, stop, restarts)
+        _revive(running, stop, restarts, report)
         if any(worker.process.returncode == TIME_UP for worker in running):
             stop.too_late = True
     lookout.look()
@@ -110,7 +110,7 @@ def _have_ended(running: list[_Worker], stop: Stop) -> bool:
     return all(code in (0, TIME_UP) or (code is not None and stop.told) for code in codes)
 
 
-def _revive(running: list[_Worker], stop: Stop, restarts: int) -> int:
+def _revive(running: list[_Worker], stop: Stop, restarts: int, report: Report) -> int:
     """Start killed workers again; how many. Raises `SearchError` for what starting again can't mend."""
     again = 0
     for worker in running:
@@ -123,12 +123,13 @@ def _revive(running: list[_Worker], stop: Stop, restarts: int) -> int:
             raise BrokenSearchError(worker.said())
         if stop.told:
             continue
+        how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         if restarts + again >= _MOST_RESTARTS:
-            how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
             raise SearchError(
                 f"stopped: workers ended {_MOST_RESTARTS} times without finishing an evaluation, the last time {how}. "
                 f"It said: {worker.said()[-2000:] or 'nothing'}"
             )
+        report.say(f"worker {worker.process.pid} has ended ({how}) and is started again")
         worker.start()
         again += 1
     return again

@@ -85,6 +85,7 @@ class Driver:
         if self._release(job):  # else it died after its commit
             self._losses[job.row.identity] += 1
             self._losses_in_a_row += not self.stop.told
+            self.report.say(f"{job.row.design}: its Ray actor was lost; what it was at is begun again")
 
     def said(self, words: str) -> None:
         """The last words of an actor that was lost; ends the search if all of them are."""

@@ -41,7 +41,8 @@ def sum_up(snapshot: Snapshot, budget: Budget) -> str:
 def _time_left(snapshot: Snapshot, since: float = 0.0) -> str:
     if snapshot.seconds_left is None:
         return ""
-    return f", about {duration(max(0.0, snapshot.seconds_left - since))} left"
+    left = snapshot.seconds_left - since
+    return f", about {duration(left)} left" if left >= 1 else ", nearly done"
 
 
 def _head(name: str, snapshot: Snapshot, budget: Budget, now: float) -> RenderableType:

@@ -72,10 +72,10 @@ class View:
         self.console.print(text, markup=False, soft_wrap=True)
 
     def _line(self, row: Row) -> str:
-        """`trial 7/40  DESIGN  61.20%  12.345 M MACs  8.1 s  [rung 3 of 10]  best so far`."""
+        """`trial 7/40  DESIGN  61.20%  12.345 M MACs  8.1 s  [3 of 10 epochs]  best so far`."""
         assert self.study is not None
         of = "" if self.budget.trials is None else f"/{self.budget.trials}"
-        rung = f"  [rung {row.epochs} of {row.schedule_epochs}]" if self.study.plan.rungs.halves else ""
+        rung = f"  [{row.epochs} of {row.schedule_epochs} epochs]" if self.study.plan.rungs.halves else ""
         best = "  best so far" if self._is_best(row) else ""
         error = None
         if row.status == "failed":  # rows are told of without their tracebacks
@@ -163,13 +163,21 @@ def study_name(study: Study) -> str:
     return next((stored.name for stored in study.store.studies.list() if stored.id == study.id), "")
 
 
+def _twins(study: Study) -> str:
+    """Other studies that ask the same, hence have the same rows: a name may have been mistyped."""
+    stored = study.store.studies.list()
+    config = next((each.config for each in stored if each.id == study.id), None)
+    names = [each.name for each in stored if each.config == config and each.id != study.id]
+    return f" (asks the same as {', '.join(names)}, and shares its rows)" if names else ""
+
+
 def _opening(name: str, study: Study, budget: Budget) -> str:
     left_out = study.candidates.left_out
     out = f", {left_out} designs left out (over a limit or impossible here)" if left_out else ""
     of = "" if budget.trials is None else f" of {budget.trials}"
     begun = study.mirror.trials
     return (
-        f"study {name}: {len(study.candidates.networks):,} distinct networks{out}; "
+        f"study {name}{_twins(study)}: {len(study.candidates.networks):,} distinct networks{out}; "
         f"{begun}{of} trials already in the storage"
     )
 

@@ -34,8 +34,8 @@ def check(design: AttentionDesign) -> None:
     if design.squeeze not in (*SQUEEZES, *BLOCKS) and not design.statistics:
         refuse("squeeze", design.squeeze, f"{', '.join(SQUEEZES)}, statistics joined by +, or {', '.join(BLOCKS)}")
     _check_basis(design)
-    _check_options(design)
     _check_excitation(design)
+    _check_options(design)
     _check_placement(design)
 
 

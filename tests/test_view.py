@@ -33,12 +33,12 @@ def test_off_a_terminal_every_row_is_one_line_with_its_trial_its_rung_and_whethe
     assert len(lines) == len(rows) + 1
     first = rows[0]
     measured = f"{first.accuracy:.2%}  {first.macs / 1e6:.3f} M MACs  2.0 s"
-    assert lines[1] == f"trial 1/9  {first.design}  {measured}  [rung 1 of 9]  best so far"
+    assert lines[1] == f"trial 1/9  {first.design}  {measured}  [1 of 9 epochs]  best so far"
     numbers = {}
     best = {}
     for row, line in zip(rows, lines[1:], strict=True):
         number = numbers.setdefault(row.network_key, len(numbers) + 1)  # a promoted trial keeps its number
-        assert line.startswith(f"trial {number}/9  {row.design}  ") and f"[rung {row.epochs} of 9]" in line
+        assert line.startswith(f"trial {number}/9  {row.design}  ") and f"[{row.epochs} of 9 epochs]" in line
         assert line.endswith("best so far") == (row.accuracy > best.get(row.epochs, 0))
         best[row.epochs] = max(row.accuracy, best.get(row.epochs, 0))
 

@@ -15,7 +15,7 @@ from trainers.environment import pick_device
 from trainers.factories import versioned
 from trainers.outcome import Effort, EpochReport, Epochs, Outcome, observe, settled
 from trainers.precision import pick_precision
-from trainers.proxy_run import Run, steps_an_epoch
+from trainers.proxy_run import Run, check_batch_size, steps_an_epoch
 from trainers.recipe import PROXY, Recipe
 
 _log = logging.getLogger(__name__)
@@ -52,11 +52,7 @@ def train(
     Exception are raised.
     """
     held_out = _held_out(data, split)
-    if len(data.train.labels) < recipe.batch_size:
-        given = f"{len(data.train.labels)} training images of {data.name}"
-        raise UserError(
-            f"batch size: {recipe.batch_size} with {given}; allowed: at most the number of images (--set batch_size=N)."
-        )
+    check_batch_size(data, recipe)
     length = recipe if until is None else _shortened(recipe, until)
     place = pick_device(device)
     chosen = pick_precision(precision, place)

@@ -13,12 +13,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from search_space import UserError
 from trainers.augment import augment, normalise
 from trainers.checkpoint import Trunk
 from trainers.data import ImageData, Split
 from trainers.outcome import Effort, NotFiniteError
 from trainers.precision import autocast, memory_format
 from trainers.recipe import Recipe
+
+
+def check_batch_size(data: ImageData, recipe: Recipe) -> None:
+    """Raises `UserError` where an epoch would have no step."""
+    if len(data.train.labels) < recipe.batch_size:
+        given = f"{len(data.train.labels)} training images of {data.name}"
+        raise UserError(
+            f"batch size: {recipe.batch_size} with {given}; allowed: at most the number of images (--set batch_size=N)."
+        )
 
 
 def steps_an_epoch(data: ImageData, recipe: Recipe) -> int:
