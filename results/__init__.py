@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from results.query import QueryError
-    from results.ranking import pareto, summarise, top
+    from results.ranking import pareto, top
     from results.row import Row
     from results.store import StorageError, Store, open_store
+    from results.summary import summarise
 
 __all__ = ["QueryError", "Row", "StorageError", "Store", "open_store", "pareto", "summarise", "top"]
 
@@ -23,7 +24,7 @@ _HOMES = {
     "Store": "store",
     "open_store": "store",
     "pareto": "ranking",
-    "summarise": "ranking",
+    "summarise": "summary",
     "top": "ranking",
 }
 
