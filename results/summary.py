@@ -1,7 +1,7 @@
 """What `Store.frame` returns in one line a design: means over seeds, with how sure they are. Computed when asked.
 
-Designs are compared only inside one context (`results.row.CONTEXT`: data, backbone, recipe, fidelity); every result keeps
-the context columns.
+Designs are compared only inside one context (`results.row.CONTEXT`: data, backbone, recipe, fidelity); every result
+keeps the context columns.
 """
 
 from __future__ import annotations

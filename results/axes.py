@@ -1,0 +1,64 @@
+"""The axes of a design as columns beside its row: what `group by squeeze, excitation` groups by."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pandas as pd
+
+from search_space import AttentionDesign, UserError, find_design
+from search_space.text import excitation_text
+
+AXES = (
+    *("squeeze", "wavelet", "depth", "selection", "statistic", "each"),
+    *("excitation", "reduction", "kernel", "placement"),
+)
+"""In the order of a design's text. `selection` is which frequencies of a DCT, or which bands of a wavelet."""
+
+_NUMBERS = ("depth", "reduction", "kernel")
+_NOTHING = dict.fromkeys(AXES)
+
+
+@cache
+def axes_of(text: str) -> dict[str, Any]:
+    """{axis: value} of a design's text: words of the space's axes, None where the design has no such axis.
+
+    A network of several designs (` | `) has `layered` for its squeeze, one that this version can't read `unreadable`.
+    Not to be changed.
+    """
+    try:
+        design = find_design(text)
+    except UserError:
+        return _NOTHING | {"squeeze": "unreadable"}
+    if not isinstance(design, AttentionDesign):
+        return _NOTHING | {"squeeze": "layered"}
+    is_basis = design.squeeze in ("dct", "wavelet", "recursive")
+    return _NOTHING | {
+        "squeeze": design.squeeze,
+        "wavelet": design.wavelet,
+        "depth": design.depth,
+        "selection": design.selection,
+        "statistic": design.statistic if design.squeeze == "wavelet" else None,
+        "each": design.each if is_basis else None,
+        "excitation": None if design.excitation is None else excitation_text(design, "g"),
+        "reduction": design.reduction,
+        "kernel": design.kernel,
+        "placement": None if design.squeeze == "none" else design.place,
+    }
+
+
+def with_axes(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with a column for each of `AXES`, from its column `design`; missing is None, or NA of a number."""
+    texts = frame["design"].astype(object)
+    found = {text: axes_of(text) for text in texts.unique()}
+    return frame.assign(
+        **{axis: _column(axis, texts.map({text: of[axis] for text, of in found.items()})) for axis in AXES}
+    )
+
+
+def _column(axis: str, values: pd.Series[Any]) -> pd.Series[Any]:
+    if axis in _NUMBERS:
+        return values.astype("Int64")
+    words = values.astype(object)
+    return words.where(words.notna(), None)
