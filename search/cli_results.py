@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from search.cli_keep import EXPORT_EPILOG, IMPORT_EPILOG, export_results, import_results
 from search.storage import STORAGE, STORAGE_DEFAULT, open_storage, without_password
 from search_space.errors import UserError
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from search_space import AttentionDesign, Layered
 
 app = typer.Typer(help="Ask the storage: top, pareto, show, query, noise.", no_args_is_help=True, rich_markup_mode=None)
+app.command("export", epilog=EXPORT_EPILOG)(export_results)
+app.command("import", epilog=IMPORT_EPILOG)(import_results)
 
 WHERE = Annotated[str | None, typer.Option(help="Only rows for which this holds, as \"backbone == 'resnet20'\".")]
 JSON = Annotated[bool, typer.Option("--json", help="A JSON array of rows.")]
