@@ -177,8 +177,8 @@ def _rows_of_manifest(path: Path) -> int:
     """How many rows an export says that it holds."""
     told = path / exchange.MANIFEST
     manifest = _taken(str(told), exchange_check.parse, _whole(told))
-    said = manifest if isinstance(manifest, dict) else {}
-    numbers = [said.get(name) for name in ("format", "schema_version", "rows")]
+    said: dict[str, Any] = manifest if isinstance(manifest, dict) else {}
+    numbers: list[Any] = [said.get(name) for name in ("format", "schema_version", "rows")]
     if not all(type(number) is int and number >= 0 for number in numbers):
         raise ExchangeError(f"{told}: format, schema_version and rows are to be whole numbers; get the export again")
     version, schema, rows = numbers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from results import exchange
@@ -23,25 +24,26 @@ _FILES = {
 }
 
 
-def readme(
-    tally: Tally,
-    *,
-    title: str,
-    authors: Sequence[str],
-    note: str | None,
-    content: str,
-    where: str | None,
-    unknown_recipes: Sequence[str],
-) -> str:
+@dataclass(frozen=True)
+class About:
+    """What its makers say of an export, and the content hash that is its version."""
+
+    title: str
+    authors: tuple[str, ...]
+    note: str | None
+    content: str
+
+
+def readme(tally: Tally, about: About, *, where: str | None, unknown_recipes: Sequence[str]) -> str:
     statuses = ", ".join(f"{number:,} {status}" for status, number in sorted(tally.statuses.items()))
     counts = f"{tally.rows:,} evaluations ({statuses or 'none'}) of {len(tally.design_texts):,} designs"
     parts = [
-        f"# {_line(title)}",
-        *([_line(note)] if note else []),
+        f"# {_line(about.title)}",
+        *([_line(about.note)] if about.note else []),
         f"{counts}; {tally.seconds / 3600:,.2f} hours of training; the newest of {tally.date or 'no day'}. "
         "Measured by attnas (neural architecture search over channel-attention designs).",
         *([f"Only rows for which this holds: `{_line(where)}`."] if where else []),
-        f"Content hash (of rows, studies, recipes and latencies):\n\n    {content}",
+        f"Content hash (of rows, studies, recipes and latencies):\n\n    {about.content}",
         "## What may be compared\n\n"
         "Accuracy is a fraction of `split`. Rows may be ranked together only within one line of this table, and means "
         "over seeds need their number and spread beside them.\n\n" + _contexts(tally),
@@ -49,31 +51,32 @@ def readme(
         "## Check and load\n\n"
         "    sha256sum -c SHA256SUMS\n"
         "    attnas results import . --storage sqlite:///attnas.db   # merges; again, it doubles nothing\n\n"
-        "or without attnas: `pandas.read_json('rows.jsonl', lines=True)`. Nothing here is code.",
+        "or without attnas: `pandas.read_json('rows.jsonl', lines=True, dtype=False)` (a commit of digits stays "
+        "a text). Nothing here is code.",
         "## What is left out\n\n"
         "Evaluations that were still running; the owner of each evaluation (a host and a process); the folders in "
         "the paths of error texts. Names of data, hardware and recipes are as they were. The images are not here: "
         "`data_hash` tells whether yours are the same.",
         *([_unknown(unknown_recipes)] if unknown_recipes else []),
         "## Cite\n\n"
-        f"{_line('; '.join(authors) or PLACEHOLDER)}: {_line(title)} (data set), {(tally.date or 'n.d.')[:4]}, version "
-        f"{content[:12]}. See `{exchange.CITATION}`.",
+        f"{_line('; '.join(about.authors) or PLACEHOLDER)}: {_line(about.title)} (data set), "
+        f"{(tally.date or 'n.d.')[:4]}, version {about.content[:12]}. See `{exchange.CITATION}`.",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def citation(tally: Tally, *, title: str, authors: Sequence[str], note: str | None, content: str) -> str:
+def citation(tally: Tally, about: About) -> str:
     """YAML, of which JSON's quoted strings are a part."""
     lines = [
         "cff-version: 1.2.0",
         "type: dataset",
         'message: "If you use these results, please cite them as below."',
-        f"title: {_quoted(title)}",
+        f"title: {_quoted(about.title)}",
         "authors:",
-        *(line for author in authors or [PLACEHOLDER] for line in _author(author)),
-        f"version: {_quoted(content)}",
+        *(line for author in about.authors or [PLACEHOLDER] for line in _author(author)),
+        f"version: {_quoted(about.content)}",
         *([f"date-released: {_quoted(tally.date)}"] if tally.date else []),
-        *([f"abstract: {_quoted(note)}"] if note else []),
+        *([f"abstract: {_quoted(about.note)}"] if about.note else []),
     ]
     return "\n".join(lines) + "\n"
 

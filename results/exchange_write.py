@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 from results import exchange, query, recipes, studies
 from results.exchange import ExchangeError, canonical
 from results.exchange_tally import Tally
-from results.exchange_texts import citation, readme
+from results.exchange_texts import About, citation, readme
 from results.latencies import Latency
 from results.store import Store
 from results.table import EVALUATIONS, LATENCIES, ROW_COLUMNS, SCHEMA_VERSION
@@ -78,9 +78,9 @@ def export(
         _write_designs(made / exchange.DESIGNS, tally)
         sums = {name: exchange.sha256(made / name) for name in exchange.LOADED}
         content = exchange.content_hash(sums)
-        facts = {"title": title or tally.title(), "authors": tuple(authors), "note": note, "content": content}
-        _write(made / exchange.README, readme(tally, where=where, unknown_recipes=unknown, **facts))
-        _write(made / exchange.CITATION, citation(tally, **facts))
+        about = About(title or tally.title(), tuple(authors), note, content)
+        _write(made / exchange.README, readme(tally, about, where=where, unknown_recipes=unknown))
+        _write(made / exchange.CITATION, citation(tally, about))
         sums = {name: exchange.sha256(made / name) for name in exchange.SUMMED}
         _write(made / exchange.SUMS, exchange.sums_text(sums))
         size = sum(path.stat().st_size for path in made.iterdir())

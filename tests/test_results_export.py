@@ -118,7 +118,7 @@ def test_every_row_that_has_ended_is_a_line_and_pandas_reads_them(store: Store, 
     assert [record["identity"] for record in records] == sorted(row.identity for row in ROWS)
     assert lines == [json.dumps(record, sort_keys=True, separators=(",", ":")) for record in records]
     frame = store.frame("status != 'running'").drop(columns=["owner", "heartbeat", "error"])
-    read = pd.read_json(exported / "rows.jsonl", lines=True, precise_float=True)
+    read = pd.read_json(exported / "rows.jsonl", lines=True, dtype=False, precise_float=True)
     assert set(read) == {*frame, "error"}
     ours, theirs = (one.astype(object).where(one.notna(), None) for one in (frame, read[list(frame)]))
     pd.testing.assert_frame_equal(theirs, ours.sort_values("identity", ignore_index=True), check_dtype=False)
