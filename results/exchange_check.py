@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any, NoReturn
 
-import sqlalchemy as sa
-
 from results.exchange import KEPT, canonical, readable
 from results.latencies import Latency
 from results.recipes import KeptRecipe
@@ -23,7 +21,9 @@ MAX_DEPTH = 20
 """How deep the config of a study or a recipe may be nested."""
 
 _ENDED = tuple(status for status in STATUSES if status != "running")
-_COLUMNS = {c.name: c for c in ROW_COLUMNS if c.name in KEPT}
+_JSON = {"curves": list, "versions": dict}
+_KINDS = {c.name: (_JSON.get(c.name) or c.type.python_type, c.nullable) for c in ROW_COLUMNS if c.name in KEPT}
+"""The type of each column, and whether it may be missing."""
 _NEEDED = {"identity"} | {f.name for f in fields(Row) if f.default is MISSING and f.default_factory is MISSING}
 _LEAST = {
     **dict.fromkeys(("epochs", "schedule_epochs", "image_size", "num_classes", "attempts"), 1),
@@ -98,7 +98,7 @@ def latency(found: Any) -> Latency:
 def _cells(found: Any) -> dict[str, Any]:
     if not isinstance(found, Mapping):
         _refuse(f"is no row: {_shown(found)}")
-    unknown = found.keys() - _COLUMNS.keys()
+    unknown = found.keys() - _KINDS.keys()
     if unknown:
         _refuse(f"there is no column {_shown(min(unknown))}")
     missing = _NEEDED - found.keys()
@@ -108,17 +108,19 @@ def _cells(found: Any) -> dict[str, Any]:
 
 
 def _value(name: str, value: Any) -> Any:
-    column = _COLUMNS[name]
+    kind, nullable = _KINDS[name]
     if value is None:
-        return None if column.nullable else _refuse(f"{name} is missing")
-    if isinstance(column.type, sa.JSON):
-        return _curves(value) if name == "curves" else _versions(value)
-    if isinstance(column.type, sa.String):
+        return None if nullable else _refuse(f"{name} is missing")
+    if kind is str:
         text = _text(name, value)
         if name in IDENTITY:
             return text if text.isprintable() else _refuse(f"{name} holds unprintable characters: {_shown(text)}")
         return readable(text, keep="\n\t" if name == "error" else "")
-    number = _number(name, value, float if isinstance(column.type, sa.Double) else int)
+    if kind is list:
+        return _curves(value)
+    if kind is dict:
+        return _versions(value)
+    number = _number(name, value, kind)
     if name in _LEAST:
         _in_range(name, number, _LEAST[name], _YEAR_3000 if name in _TIMES else math.inf)
     return number
@@ -145,7 +147,14 @@ def _check_sense(made: Mapping[str, Any]) -> None:
 def _curves(value: Any) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(record, dict) for record in value):
         _refuse(f"curves is no list of records: {_shown(value)}")
-    return [{readable(name): _scalar(item) for name, item in record.items()} for record in value]
+    isfinite = math.isfinite
+    return [
+        {
+            readable(name): item if type(item) is float and isfinite(item) else _scalar(item)  # nearly all of a file
+            for name, item in record.items()
+        }
+        for record in value
+    ]
 
 
 def _versions(value: Any) -> dict[str, str]:
@@ -155,8 +164,6 @@ def _versions(value: Any) -> dict[str, str]:
 
 
 def _scalar(value: Any) -> Any:
-    if type(value) is float and math.isfinite(value):
-        return value
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):

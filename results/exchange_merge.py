@@ -97,27 +97,28 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 def _put_rows(turn: Turn, batch: Sequence[Row], merged: Merged) -> None:
-    ours = _known(turn.connection, batch)
-    fresh = [row for row in batch if row.identity not in ours]
+    named = {row.identity: row for row in batch}
+    ours = _known(turn.connection, named)
+    fresh = [row for identity, row in named.items() if identity not in ours]
     if fresh:
         turn.insert(fresh)
     merged.rows += len(batch)
     merged.new += len(fresh)
-    for row in batch:
-        if row.identity not in ours:
-            continue
-        result, theirs = ours[row.identity], tuple(getattr(row, name) for name in _RESULT)
+    for identity, result in ours.items():
+        row = named[identity]
+        theirs = tuple(getattr(row, name) for name in _RESULT)
         if result[0] == "running":
             merged.ended += turn.finish(row)
             continue
         merged.there += 1
         if result != theirs:
-            merged.differing.append(Difference(row.identity, row.design, row.seed, result, theirs))
+            merged.differing.append(Difference(identity, row.design, row.seed, result, theirs))
 
 
-def _known(connection: Connection, batch: Sequence[Row]) -> dict[str, tuple[Any, ...]]:
-    asked = _c.identity.in_([row.identity for row in batch])
-    found = connection.execute(sa.select(_c.identity, *(_c[name] for name in _RESULT)).where(asked))
+def _known(connection: Connection, identities: Iterable[str]) -> dict[str, tuple[Any, ...]]:
+    """The status, accuracy and loss of those that are here, by identity."""
+    asked = sa.select(_c.identity, *(_c[name] for name in _RESULT)).where(_c.identity.in_(list(identities)))
+    found = connection.execute(asked.order_by(_c.identity))
     return {identity: tuple(result) for identity, *result in found}
 
 

@@ -66,10 +66,16 @@ class Turn:
         return self.connection.execute(_finish(self._dialect), to_cells(final) | {"seq": seq}).first() is not None
 
     def insert(self, ended: Sequence[Row]) -> None:
-        """Write rows that have ended, of which the table holds none, as if they had finished now in this order."""
+        """Write rows that have ended, of which the table holds none, as if they had finished now in this order.
+
+        Their values are such as both databases take: `results.exchange_check` has seen to it.
+        """
         assert all(row.status != "running" for row in ended), "insert takes rows that have ended"
         last = int(self.connection.execute(_NEXT_SEQ, {"count": len(ended)}).scalar_one())
-        cells = [to_cells(row) | {"seq": last - len(ended) + 1 + n} for n, row in enumerate(ended)]
+        cells = [
+            {name: getattr(row, name) for name in COLUMNS} | {"seq": seq}
+            for seq, row in enumerate(ended, start=last - len(ended) + 1)
+        ]
         self.connection.execute(sa.insert(EVALUATIONS), cells)
 
     @property
