@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import cache
 
 import pandas as pd
 
@@ -117,18 +118,25 @@ def ablation(complete: pd.DataFrame, finalists: Sequence[str]) -> Item:
 
 def _common_seeds(text: str, complete: pd.DataFrame) -> dict[str, int]:
     """{axis: seeds that the design shares with that one of its neighbours in the axis with which it shares most}."""
+    mine, around = _keys_around(text)
+    seeds = complete.groupby("key")["seed"].agg(set).to_dict()
+    return {
+        axis: max(len(seeds.get(mine, set()) & seeds.get(other, set())) for other in others)
+        for axis, others in around.items()
+    }
+
+
+@cache
+def _keys_around(text: str) -> tuple[str, dict[str, list[str]]]:
+    """The design's key, and those of its neighbours in each axis; the walk through the space takes a second."""
     try:
         design = find_design(text)
     except UserError:
-        return {}  # written by another version
+        return text, {}  # written by another version
     if not isinstance(design, AttentionDesign) or design.squeeze == "none":
-        return {}
-    seeds = complete.groupby("key")["seed"].agg(set).to_dict()
-    mine = seeds.get(design.key, set())
-    return {
-        axis: max(len(mine & seeds.get(find_design(other).key, set())) for other in others)
-        for axis, others in neighbours(design).items()
-    }
+        return design.key, {}
+    around = neighbours(design).items()
+    return design.key, {axis: [find_design(other).key for other in others] for axis, others in around}
 
 
 def test_split(rows: pd.DataFrame, everything: pd.DataFrame, finalists: Sequence[str]) -> Item:

@@ -29,6 +29,8 @@ def curves(rows: pd.DataFrame, *, caption: str | None = None) -> Figure:
     Raises:
         UserError: no complete row holds a curve.
     """
+    from matplotlib.ticker import MaxNLocator
+
     chosen = drawn_designs(rows)
     found = {name: _curve(part) for name, part in chosen}
     if all(curve.empty for curve in found.values()):
@@ -61,7 +63,7 @@ def curves(rows: pd.DataFrame, *, caption: str | None = None) -> Figure:
                 )
         axes.set_xlabel("epoch")
         axes.set_ylabel(f"{rows['split'].iloc[0]} top-1 accuracy (%)")
-        axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[attr-defined]
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(x=0.02)
         axes.legend(loc="lower right", labelcolor=INK)
         axes.tick_params(color=MUTED)
@@ -78,10 +80,9 @@ def drawn_designs(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     baselines = {PRESETS[name].key: name for name in BASELINES}
     order = [*_baseline_networks(complete, baselines).items()]
     networks = {network for network, _ in order}
-    ranked = [
-        one for one in top(rows, n=_BEST + len(order), by="expected").itertuples() if one.network_key not in networks
-    ]
-    best = [(str(one.network_key), str(one.design)) for one in ranked[:_BEST]]
+    ranked = top(rows, n=_BEST + len(order), by="expected")
+    others = ranked[~ranked["network_key"].isin(networks)].head(_BEST)
+    best = zip(others["network_key"], others["design"], strict=True)
     return [(name, complete[complete["network_key"] == network]) for network, name in [*best, *order]]
 
 

@@ -54,7 +54,7 @@ def _panel(axes: Any, panel: pd.DataFrame) -> None:
     axes.plot(panel["effect"][known] * 100, y[known], "o", color=BLUE, markersize=5)
     for at in y[~known]:
         axes.text(0, at, "  these rows can't tell", va="center", color=MUTED, fontsize=8)
-    axes.set_yticks(list(y), [f"{label(one.level)}  ({one.designs:.0f})" for one in panel.itertuples()])
+    axes.set_yticks(list(y), [f"{label(one['level'])}  ({one['designs']:.0f})" for one in panel.to_dict("records")])
     axes.set_ylim(y.min() - 0.6, 0.6)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)

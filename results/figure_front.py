@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,7 @@ COSTS = {
 INTERVAL = "bars: 95 % confidence interval of the mean, spread between seeds pooled over all designs"
 _MANY = 1500  # points of a cloud that are worth a shape each
 _LISTED = 12
+_NUMBERED = 99
 _SKEWED = 8.0  # the range of costs over that of the cheaper half, from which an even axis hides the half
 
 
@@ -55,7 +57,7 @@ def front(rows: pd.DataFrame, by: str = "macs", *, caption: str | None = None) -
     with style():
         key = [
             _line(number, one, f"{unit} {title}" if by in ("macs", "params") else unit)
-            for number, one in enumerate(best.itertuples(), 1)
+            for number, one in enumerate(best.to_dict("records"), 1)
         ]
         said = caption is not None
         shown = key[:_LISTED] if said else []
@@ -75,8 +77,8 @@ def front(rows: pd.DataFrame, by: str = "macs", *, caption: str | None = None) -
         )
         axes.set_xlabel("\n".join([axis, *(["", "the front:"] if said else []), *shown]), loc="left" if said else None)
         _legend(axes, designs, best, named)
-        wanted = [(one.x, one.accuracy * 100, names[one.network_key]) for one in named.itertuples()]
-        numbers = [(one.x, one.accuracy * 100, str(i)) for i, one in enumerate(best.itertuples(), 1)][:99]
+        wanted = [(x, y, names[network]) for x, y, network in zip(*_points(named), named["network_key"], strict=True)]
+        numbers = [(x, y, str(number)) for number, (x, y) in enumerate(zip(*_points(best), strict=True), 1)][:_NUMBERED]
         lost = place_names(axes, [*numbers, *wanted], [])
         if lost:
             axes.text(0.99, 0.01, f"no room to name {len(lost)}", transform=axes.transAxes, ha="right", color=MUTED)
@@ -92,9 +94,9 @@ def front_caption(rows: pd.DataFrame, by: str = "macs") -> str:
 def published(designs: pd.DataFrame) -> dict[str, str]:
     """{network: name} of the published designs among these, by their keys; one network of two names has both."""
     found: dict[str, str] = {}
-    for one in designs[["network_key", "key"]].drop_duplicates().itertuples():
-        if one.key in _names_of_keys():
-            found[str(one.network_key)] = _names_of_keys()[one.key]
+    for network, key in zip(designs["network_key"], designs["key"], strict=True):
+        if key in _names_of_keys():
+            found[network] = _names_of_keys()[key]
     return found
 
 
@@ -172,9 +174,12 @@ def _legend(axes: Axes, designs: pd.DataFrame, best: pd.DataFrame, named: pd.Dat
     axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, borderaxespad=0.2)
 
 
-def _line(number: int, one: object, unit: str) -> str:
-    name, accuracy, x, n = (getattr(one, field) for field in ("design", "accuracy", "x", "n"))
-    return f"{number}  {label(name)}: {100 * accuracy:.2f} % (n = {n}) at {x:,.3f} {unit}"
+def _line(number: int, one: Mapping[Hashable, Any], unit: str) -> str:
+    return f"{number}  {label(one['design'])}: {100 * one['accuracy']:.2f} % (n = {one['n']}) at {one['x']:,.3f} {unit}"
+
+
+def _points(designs: pd.DataFrame) -> tuple[list[float], list[float]]:
+    return designs["x"].tolist(), (designs["accuracy"] * 100).tolist()
 
 
 def _capital(text: str) -> str:

@@ -31,7 +31,7 @@ def place_names(
     figure.set_layout_engine("none")
     renderer = figure.canvas.get_renderer()
     scale = figure.dpi / 72
-    points = axes.transData.transform([(x, y) for x, y, _ in named]) if named else []
+    points: Any = axes.transData.transform([(x, y) for x, y, _ in named]) if named else []
     half = _POINT * scale
     taken = [
         Bbox.from_extents(x - half, y - half, x + half, y + half)

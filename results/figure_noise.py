@@ -43,7 +43,9 @@ def noise(rows: pd.DataFrame, *, caption: str | None = None) -> Figure:
         axes.scatter(runs["accuracy"] * 100, runs["index"], s=17, c=CLOUD, alpha=0.9, linewidths=0, zorder=3)
         axes.hlines(shown.index, shown["accuracy_low"] * 100, shown["accuracy_high"] * 100, color=BLUE, linewidth=1.6)
         axes.plot(shown["accuracy"] * 100, shown.index, "|", color=BLUE, markersize=11, markeredgewidth=2, zorder=4)
-        axes.set_yticks(list(shown.index), [f"{label(one.design)}  ({one.n})" for one in shown.itertuples()])
+        axes.set_yticks(
+            list(shown.index), [f"{label(one['design'])}  ({one['n']})" for one in shown.to_dict("records")]
+        )
         axes.set_ylim(-0.8, len(shown) - 0.2)
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0)

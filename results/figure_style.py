@@ -100,9 +100,14 @@ def new_figure(width: float, height: float, caption: str | None) -> Figure:
     return figure
 
 
+def printable(text: object) -> str:
+    """On one line: a control character is no XML, and one that turns the direction of reading misleads."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(text))
+
+
 def label(text: object) -> str:
     """A text from a storage as one short printable line."""
-    line = "".join(letter if letter.isprintable() else "?" for letter in str(text))
+    line = printable(text)
     return line if len(line) <= _LONGEST_LABEL else f"{line[: _LONGEST_LABEL - 1]}…"
 
 
@@ -113,6 +118,7 @@ def svg(figure: Figure, name: str, alternative: str) -> str:
     """
     import matplotlib as mpl
 
+    alternative = printable(alternative)
     buffer = io.BytesIO()
     with style(), mpl.rc_context({"svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", transparent=True, dpi=_RASTER_DPI, metadata=_NO_METADATA)
@@ -178,4 +184,4 @@ def write_whole(path: Path, content: bytes) -> None:
 def _folded(text: str, width: int) -> str:
     import textwrap
 
-    return "\n".join(textwrap.wrap(text, width))
+    return "\n".join(textwrap.wrap(printable(text), width))

@@ -65,8 +65,9 @@ def report(
     """The page over `Store.frame` (or several, joined) as HTML.
 
     A part for each context with complete rows, the one with most designs first. The title names data and backbone
-    unless given; `source` says where the rows come from. `effects` are those of `results.effects`, with context columns; `importances` Optuna's, of the first part; `notes`
-    what else is to be said; `confirmed` and `recipes` see `results.checklist`; `sites` tells where a design sits.
+    unless given; `source` says where the rows come from. `effects` are those of `results.effects`, with context
+    columns; `importances` Optuna's, of the first part; `notes` what else is to be said; `confirmed` and `recipes` see
+    `results.checklist`; `sites` tells where a design sits.
 
     Raises:
         UserError: there is no row.

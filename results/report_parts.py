@@ -89,8 +89,9 @@ def _summary(rows: pd.DataFrame, lines: pd.DataFrame, best: pd.DataFrame) -> lis
         f"{_percent(leader['accuracy'])} the mean it reached (n = {leader['n']}, 95 % interval {_interval(leader)})."
     )
     said.append(
-        "The mean of the best of many is flattered: it was chosen for it. The expected accuracy draws each mean towards "
-        "that of all designs, the more the fewer its seeds; a winner is sure only when fresh seeds confirm it (attnas confirm)."
+        "The mean of the best of many is flattered: it was chosen for it. The expected accuracy draws each mean "
+        "towards that of all designs, the more the fewer its seeds; a winner is sure only when fresh seeds confirm it "
+        "(attnas confirm)."
     )
     gap = 2**0.5 * luck.half_width(1)
     said.append(
@@ -132,7 +133,8 @@ def _front(rows: pd.DataFrame, lines: pd.DataFrame, name: str) -> Picture:
     except UserError as error:
         return Picture("front", heading, "", str(error))
     ends = [
-        f"{label(one.design)} with {_percent(one.accuracy)} at {one.macs / 1e6:,.3f} M" for one in best.itertuples()
+        f"{label(one['design'])} with {_percent(one['accuracy'])} at {one['macs'] / 1e6:,.3f} M"
+        for one in best.to_dict("records")
     ]
     told = f"Accuracy of {len(lines):,} designs against MACs. The front has {len(best)}: from {ends[0]} to {ends[-1]}."
     return Picture("front", heading, svg(figure, f"{name}-front", told), figure_front.front_caption(rows))
