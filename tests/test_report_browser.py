@@ -6,39 +6,23 @@ Without a browser these tests are skipped, and say so; `.ci/run` installs Debian
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from browser import CHROMIUM, DRIVER, NO_BROWSER, start
 from report_rows import HOSTILE, frame_of, hostile_rows, search_rows
 from test_figures import contrast
 from test_results_row import a_row
 
 from results.report import report
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None or DRIVER is None,
-    reason="NO BROWSER: the report was not opened in one; apt-get install chromium chromium-driver",
-)
-QUIET = (
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1100,900"),
-)
+pytestmark = pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason=NO_BROWSER)
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for flag in (*QUIET, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))  # a path: selenium downloads nothing
+    driver = start(tmp_path_factory.mktemp("chromium"))
     yield driver
     driver.quit()
 
@@ -78,7 +62,8 @@ def part_of(page: Any, data: str) -> Any:
 
 
 def first_cells(part: Any) -> list[str]:
-    return [row.find_element("tag name", "td").text for row in part.find_elements("css selector", ".sortable tbody tr")]
+    script = "return [...arguments[0].querySelectorAll('.sortable tbody tr')].map((row) => row.cells[0].innerText)"
+    return part.parent.execute_script(script, part)
 
 
 def test_it_loads_without_an_error_and_asks_no_network_for_anything(page: Any, address: str) -> None:
