@@ -103,10 +103,8 @@ class Factorial:
             f"{other} {axis.levels[number]}"
             for other, axis in self.axes.items()
             for number in range(len(axis.levels))
-            if (other, number) != (name, level) and abs(self._directions[other][number] @ mine) > SAME
+            if other != name and abs(self._directions[other][number] @ mine) > SAME
         ]
-        if not np.abs(mine).max(initial=0.0) > SAME:
-            together = []
         named = ", ".join(together[:3]) + (", ..." if len(together) > 3 else "")
         return f"can't be told from {named}" if named else "no other level to compare it with"
 
