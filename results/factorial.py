@@ -139,26 +139,21 @@ class Interaction:
 
         told = np.column_stack([sums(column) for column in model.basis.T])
         weights = np.bincount(belongs, root**2)
-        self._floor = RANK * float(weights.max())
+        self._floor = floor = RANK * float(weights.max())
         information = np.diag(weights) - told @ told.T  # of the cells, the additive model swept out
         departures = sums(model.residuals)
-        everything, rank = self._explained(information, departures)
-        alone = np.hstack([np.eye(len(one.levels))[first], np.eye(len(two.levels))[second]])
-        by_itself, alone_rank = self._explained(alone.T @ information @ alone, alone.T @ departures)
-        shared = information @ alone
-        swept = shared @ np.linalg.pinv(alone.T @ shared, rcond=RANK, hermitian=True) if alone_rank else 0 * shared
-        self._information = information - swept @ shared.T
-        self._departures = departures - swept @ (alone.T @ departures)
+        inverse, rank = _inverse(information, floor)
+        everything = float(departures @ inverse @ departures)
+        alone = np.hstack([np.eye(len(one.levels))[first], np.eye(len(two.levels))[second]])  # of either axis, there
+        of_alone = alone.T @ departures
+        alone_inverse, alone_rank = _inverse(alone.T @ information @ alone, floor)
+        swept = information @ alone @ alone_inverse
+        self._information = information - swept @ (information @ alone).T
+        self._departures = departures - swept @ of_alone
         self.df, self.df_left = rank - alone_rank, model.df - rank
         self.rss = rounded(model.rss - everything, model.rounding)
-        explained = rounded(everything - by_itself, model.rounding)
+        explained = rounded(everything - float(of_alone @ alone_inverse @ of_alone), model.rounding)
         self.test = f_test(explained, self.df, self.rss, self.df_left, model.designs)
-
-    def _explained(self, information: Floats, departures: Floats) -> tuple[float, int]:
-        """Sum of squares and degrees of freedom."""
-        size, vectors = np.linalg.eigh(information)
-        free = size > self._floor
-        return float(((vectors[:, free].T @ departures) ** 2 / size[free]).sum()), int(free.sum())
 
     def effects(self) -> list[Effect]:
         """One for each of `cells`."""
@@ -172,6 +167,13 @@ class Interaction:
             Effect(value, value - half, value + half, "") if known else untold("no designs to tell it from")
             for value, half, known in zip(values, halves, told, strict=True)
         ]
+
+
+def _inverse(information: Floats, floor: float) -> tuple[Floats, int]:
+    """The generalised inverse, eigenvalues below `floor` being zeros, and the rank."""
+    size, vectors = np.linalg.eigh(information)
+    free = size > floor
+    return (vectors[:, free] / size[free]) @ vectors[:, free].T, int(free.sum())
 
 
 def _weights(X: Floats, means: Floats, runs: Ints, squares: Floats) -> tuple[Floats, float, float]:

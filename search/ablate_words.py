@@ -87,7 +87,8 @@ def _meaning(lines: Sequence[dict[str, Any]], unfinished: Sequence[Row]) -> list
         rest = len(known) - len(better) - len(worse)
         width = max(line["high"] - line["difference"] for line in known)
         if rest:
-            told.append(f"{rest} of {len(known)} can't be told from it; differences from {100 * width:.2f} points can.")
+            luck = f"luck alone makes differences of up to {100 * width:.2f} points here"
+            told.append(f"{rest} of {len(known)} can't be told from it: {luck}.")
     else:
         told.append("Nothing tells luck from difference here: a second common seed does (--seeds 2 or more).")
     failed = [row for row in unfinished if row.status == "failed"]

@@ -31,7 +31,7 @@ from search.storage import STORAGE, STORAGE_DEFAULT, check_storage, open_storage
 if TYPE_CHECKING:
     from results.effects import Explained
 
-EFFECTS_EPILOG = "Example: attnas results effects --interactions --where \"study == 'mine'\""
+EFFECTS_EPILOG = "Example: attnas results effects --interactions --where \"backbone == 'resnet20'\""
 ABLATE_EPILOG = "Example: attnas ablate haar-d2-all/mlp-r16 --axes depth,reduction --seeds 3 --data cifar100 --dry-run"
 
 
