@@ -46,6 +46,7 @@ KEPT = tuple(name for name in COLUMNS if name not in PRIVATE)
 """The columns of an exported row."""
 
 _CHUNK = 1 << 20
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 _QUOTED_PATH = re.compile(r"""(["'])(?:[A-Za-z]:[\\/]|/)[^"'\n]*[\\/]""")
 _PATH = re.compile(r"""(?<![\w.])(?:[A-Za-z]:[\\/]|/)(?:[^\s/\\:'"<>|,;()]+[/\\])+""")
 
@@ -56,7 +57,7 @@ class ExchangeError(UserError):
 
 def canonical(value: Any) -> str:
     """JSON of one spelling, in ASCII: sorted names, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def readable(text: str, keep: str = "") -> str:

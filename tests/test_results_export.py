@@ -206,6 +206,12 @@ def test_an_export_of_some_rows_holds_what_belongs_to_them(store: Store, tmp_pat
     assert not (tmp_path / "other").exists()
 
 
+def test_who_may_only_read_exports_the_same(store: Store, exported: Path, tmp_path: Path) -> None:
+    with open_store(store.url, read_only=True) as reader:
+        export(reader, tmp_path / "again", authors=["Roe, Ann", "The Group"], note="All of it.")
+    assert contents(tmp_path / "again") == contents(exported)
+
+
 def test_an_empty_storage_is_an_empty_export(tmp_path: Path) -> None:
     with open_store(f"sqlite:///{tmp_path}/a.db") as store:
         done = export(store, tmp_path / "out")
