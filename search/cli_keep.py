@@ -108,7 +108,9 @@ def _facts(source: Source, merged: Merged) -> dict[str, Any]:
 
 
 def _say_exported(done: Exported, directory: Path, authors: Sequence[str]) -> None:
-    print(f"{directory}: {done.rows:,} rows of {done.designs:,} designs, {done.bytes / 1e6:,.1f} MB")
+    from search.wording import size
+
+    print(f"{directory}: {done.rows:,} rows of {done.designs:,} designs, {size(done.bytes)}")
     print(f"content {done.content_hash}")
     if done.running_left_out:
         print(f"left out: {done.running_left_out:,} running rows")
