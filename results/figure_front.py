@@ -71,6 +71,8 @@ def front(rows: pd.DataFrame, by: str = "macs", *, caption: str | None = None) -
         axes.scatter(named["x"], named["accuracy"] * 100, marker="D", s=30, c=inside, edgecolors=INK, zorder=5)
         axes.set_ylabel("top-1 accuracy, mean over seeds (%)")
         axes.margins(x=0.06, y=0.1)
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, -2), min(high, 102))  # an interval of few noisy seeds may leave what can be
         over = _stretch(axes, designs["x"].to_numpy()) if by in ("macs", "params") else None
         axis = (
             f"{title} ({unit})" if over is None else f"{title}: the least, {over:,.3f} {unit}, and what is added to it"

@@ -47,6 +47,8 @@ def noise(rows: pd.DataFrame, *, caption: str | None = None) -> Figure:
             list(shown.index), [f"{label(one['design'])}  ({one['n']})" for one in shown.to_dict("records")]
         )
         axes.set_ylim(-0.8, len(shown) - 0.2)
+        low, high = axes.get_xlim()
+        axes.set_xlim(max(low, -2), min(high, 102))  # an interval of few noisy seeds may leave what can be
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel(f"top-1 accuracy (%)\n{in_numbers(rows)}", loc="right")
