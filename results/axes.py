@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from search_space import AttentionDesign, UserError, find_design
 from search_space.text import excitation_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 AXES = (
     *("squeeze", "wavelet", "depth", "selection", "statistic", "each"),

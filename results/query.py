@@ -6,6 +6,9 @@ Allowed: comparisons (== != < <= > >=, chained too, `in` and `not in` with a lis
 A missing value (the accuracy of a failed row) satisfies no comparison, and no negated one either: as in SQL,
 `not (accuracy > 0.5)` finds only rows that have an accuracy. Ask for missing ones with `accuracy is None`.
 
+The axes of a design (`squeeze == "dct" and reduction <= 8`) are columns too; they are compared with constants and with
+each other.
+
 Python's `ast` serves as the parser only. Its tree is translated through a whitelist to SQL with bound parameters;
 nothing is ever evaluated.
 """
@@ -18,24 +21,29 @@ import math
 import operator
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeGuard
 
 import sqlalchemy as sa
 
-from results.table import EVALUATIONS, ROW_COLUMNS
+from results.columns import AXES, ROWS
+from results.query_axes import Designs, axis_value
+from results.table import EVALUATIONS
 from search_space.errors import UserError
 
 MAX_CHARACTERS = 2000
 MAX_DEPTH = 50
 
 QUERY_COLUMNS = {
-    c.name: "text" if isinstance(c.type, sa.String) else "number"
-    for c in ROW_COLUMNS
-    if not isinstance(c.type, sa.JSON) and c.name != "error"
+    name: "number" if column.is_number else "text"
+    for name, column in ROWS.items()
+    if column.kind != "json" and name != "error"
 }
-"""The columns that a query may name, each with its kind."""
+"""The columns of a row that a query may name, each with its kind."""
+AXIS_COLUMNS = {name: "number" if column.is_number else "text" for name, column in AXES.items()}
+"""The axes of a design that it may name, each with its kind."""
 
 _ALLOWED = (
     'allowed: column comparisons with numbers or quoted text (== != < <= > >= in, not in, is None) joined by "and", '
@@ -73,8 +81,8 @@ class QueryError(UserError):
     """A query that is refused: what is wrong in it, where, and what is allowed."""
 
 
-def parse(expr: str) -> sa.ColumnElement[bool]:
-    """Translate a query expression to SQL with bound parameters.
+def parse(expr: str, designs: Designs | None = None) -> sa.ColumnElement[bool]:
+    """Translate a query expression to SQL with bound parameters; `designs` are needed for a condition on an axis.
 
     Raises:
         QueryError: anything outside the grammar of this module, an unknown column, text compared with a number.
@@ -94,23 +102,25 @@ def parse(expr: str) -> sa.ColumnElement[bool]:
         ) from error
     except (ValueError, RecursionError, MemoryError) as error:  # NUL, surrogates, absurd nesting
         raise QueryError(f"the query {text!r} cannot be read: {error or 'nested too deeply'}; {_ALLOWED}") from error
-    return _Translation(text).condition(tree.body, depth=0)
+    return _Translation(text, designs).condition(tree.body, depth=0)
 
 
 def column(name: str) -> sa.ColumnElement[Any]:
     """The column that a query names; an unknown one is refused with the nearest spelling."""
     if name in QUERY_COLUMNS:
         return EVALUATIONS.c[name]
-    near = difflib.get_close_matches(name, QUERY_COLUMNS, n=1)
+    names = [*QUERY_COLUMNS, *AXIS_COLUMNS]
+    near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]}?" if near else 'text goes in quotes ("...").'
-    raise QueryError(f"there is no column {name!r}; {hint} Columns: {', '.join(QUERY_COLUMNS)}")
+    raise QueryError(f"there is no column {name!r}; {hint} Columns: {', '.join(names)}")
 
 
 class _Translation:
     """One walk over the tree of one query; an operand is its kind ("number" or "text") and its SQL."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, designs: Designs | None) -> None:
         self.lines = re.split(r"\r\n|\r|\n", text)
+        self.designs = designs
 
     def condition(self, node: ast.expr, depth: int) -> sa.ColumnElement[bool]:
         if depth > MAX_DEPTH:
@@ -131,6 +141,8 @@ class _Translation:
             return self.missing(left, isinstance(op, ast.Is), right)
         if isinstance(op, ast.In | ast.NotIn):
             return self.membership(left, isinstance(op, ast.In), right)
+        if _is_axis(left) or _is_axis(right):
+            return self.of_axes(left, op, right)
         (kind, a), (other, b) = self.operand(left), self.operand(right)
         if not (isinstance(left, ast.Name) or isinstance(right, ast.Name)):
             raise self.refused(left, "a comparison without a column")
@@ -139,9 +151,40 @@ class _Translation:
         result: sa.ColumnElement[bool] = _COMPARISONS[type(op)](a, b)
         return result
 
+    def of_axes(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> sa.ColumnElement[bool]:
+        """A comparison of an axis with a constant, or of two axes: its truth follows from the design alone."""
+        (kind, a), (other, b) = self.of_design(left), self.of_design(right)
+        if kind != other:
+            raise self.refused(left, f"a comparison of {kind} with {other}")
+        compare = _COMPARISONS[type(op)]
+
+        def holds(axes: Mapping[str, Any]) -> bool | None:
+            x, y = a(axes), b(axes)
+            return None if x is None or y is None else compare(x, y)
+
+        return self.where(left, holds)
+
+    def of_design(self, node: ast.expr) -> tuple[str, Callable[[Mapping[str, Any]], Any]]:
+        """The kind of an axis or a constant, and its value of a design's axes."""
+        if isinstance(node, ast.Name):
+            if node.id not in AXIS_COLUMNS:
+                column(node.id)  # an unknown one is refused as such
+                raise self.refused(node, "a comparison of an axis with another column")
+            return AXIS_COLUMNS[node.id], partial(axis_value, axis=node.id)
+        kind, constant = self.literal(node)
+        return kind, lambda _axes: constant.value
+
+    def where(self, node: ast.expr, holds: Callable[[Mapping[str, Any]], bool | None]) -> sa.ColumnElement[bool]:
+        if self.designs is None:
+            raise self.refused(node, "an axis, where no designs are known,")
+        return self.designs.where(holds)
+
     def missing(self, left: ast.expr, positive: bool, right: ast.expr) -> sa.ColumnElement[bool]:
         if not (isinstance(left, ast.Name) and isinstance(right, ast.Constant) and right.value is None):
             raise self.refused(right, '"is" with anything but a column before it and None after it')
+        if _is_axis(left):
+            axis = left.id
+            return self.where(left, lambda axes: (axes[axis] is None) == positive)
         return column(left.id).is_(None) if positive else column(left.id).is_not(None)
 
     def membership(self, left: ast.expr, positive: bool, right: ast.expr) -> sa.ColumnElement[bool]:
@@ -149,14 +192,22 @@ class _Translation:
             raise self.refused(left, '"in" with anything but a column before it')
         if not isinstance(right, ast.Tuple | ast.List) or not right.elts:
             raise self.refused(right, '"in" with anything but a list of constants, such as (1, 2), after it')
-        kind, value = self.operand(left)
+        kind = AXIS_COLUMNS[left.id] if _is_axis(left) else self.operand(left)[0]
         members = []
         for element in right.elts:
             other, member = self.literal(element)
             if other != kind:
                 raise self.refused(element, f"a comparison of {kind} with {other}")
             members.append(member)
-        return value.in_(members) if positive else value.not_in(members)
+        if not _is_axis(left):
+            return column(left.id).in_(members) if positive else column(left.id).not_in(members)
+        axis, values = left.id, {member.value for member in members}
+
+        def holds(axes: Mapping[str, Any]) -> bool | None:
+            value = axis_value(axes, axis)
+            return None if value is None else (value in values) == positive
+
+        return self.where(left, holds)
 
     def operand(self, node: ast.expr) -> tuple[str, sa.ColumnElement[Any]]:
         if isinstance(node, ast.Name):
@@ -164,7 +215,7 @@ class _Translation:
             return QUERY_COLUMNS[node.id], value
         return self.literal(node)
 
-    def literal(self, node: ast.expr) -> tuple[str, sa.ColumnElement[Any]]:
+    def literal(self, node: ast.expr) -> tuple[str, sa.BindParameter[Any]]:
         value: object
         match node:
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
@@ -195,3 +246,7 @@ class _Translation:
         what = what or _NAMES.get(type(node), f"this kind of expression ({type(node).__name__})")
         where = f"line {node.lineno}, column {at}" if len(self.lines) > 1 else f"column {at}"
         return QueryError(f"{what} is refused ({where}: {line[at - 1 : at + 39]!r}); {_ALLOWED}")
+
+
+def _is_axis(node: ast.expr) -> TypeGuard[ast.Name]:
+    return isinstance(node, ast.Name) and node.id in AXIS_COLUMNS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,10 +14,12 @@ from sqlalchemy.engine import Engine
 from results import query
 from results.changes import Scope, changes
 from results.engine import open_engine
+from results.frames import read_frame
 from results.latencies import Latencies
 from results.lease import STALE_SECONDS, lease_is_dead
+from results.query_axes import Designs
 from results.recipes import Recipes
-from results.row import COLUMNS, Row
+from results.row import Row
 from results.schema import WRITE, StorageError, lock
 from results.studies import Studies
 from results.table import EVALUATIONS, ROW_COLUMNS, SCHEMA_VERSION, from_cells
@@ -158,29 +160,40 @@ class Store:
         wanted = [query.column(name) == value for name, value in equals.items()]
         return [from_cells(cells) for cells in self._select(*wanted)]
 
-    def frame(self, where: str | None = None) -> pd.DataFrame:
-        """Every row, or those that a query expression (see `results.query`) selects, ordered by start.
+    def frame(
+        self, where: str | None = None, columns: Sequence[str] | None = None, **among: str | Collection[str]
+    ) -> pd.DataFrame:
+        """Every row, or those that a query expression (see `results.query`) selects.
 
-        The columns are `results.row.COLUMNS`, in that order, on an empty table too. Missing numbers are NaN.
+        The columns are `columns`, or else `results.row.COLUMNS`, in that order, on an empty table too. Missing numbers
+        are NaN. The rows are ordered by start, if that is among the columns. `curves`, `versions` and `error` are most
+        of a row: name the columns if they are not needed. `among` names columns with the value or the values that they
+        may have beside: `status="complete"`.
 
         Raises:
-            QueryError: `where` is not a query; the message says why.
+            QueryError: `where` is not a query, or `among` names no column; the message says why.
+            ColumnError: no such column.
         """
-        import pandas as pd
+        with self.engine.connect() as connection:
+            wanted = [] if where is None else [query.parse(where, Designs(connection))]
+            for name, values in among.items():
+                wanted.append(query.column(name).in_([values] if isinstance(values, str) else values))
+            return read_frame(connection, wanted, columns)
 
-        found = self._select(*([] if where is None else [query.parse(where)]))
-        # Without this a column of missing numbers would hold objects.
-        numbers = {c.name: _number(c) for c in ROW_COLUMNS if isinstance(c.type, sa.Double | sa.BigInteger)}
-        return pd.DataFrame([tuple(cells.values()) for cells in found], columns=list(COLUMNS)).astype(numbers)
+    def distinct(self, *columns: str) -> list[tuple[Any, ...]]:
+        """The values that these columns take together, each once, in order.
+
+        Raises:
+            QueryError: no such column.
+        """
+        chosen = [query.column(name) for name in columns]
+        with self.engine.connect() as connection:
+            return [tuple(found) for found in connection.execute(sa.select(*chosen).distinct().order_by(*chosen))]
 
     def _select(self, *wanted: sa.ColumnElement[bool]) -> list[dict[str, Any]]:
         statement = sa.select(*ROW_COLUMNS).where(*wanted).order_by(_c.started, _c.identity)
         with self.engine.connect() as connection:
             return [dict(found) for found in connection.execute(statement).mappings()]
-
-
-def _number(column: sa.Column[Any]) -> str:
-    return "float64" if isinstance(column.type, sa.Double) or column.nullable else "int64"
 
 
 def _owned(change: _Change, identity: str, owner: str) -> _Change:

@@ -6,8 +6,13 @@ keeps the context columns.
 
 from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Sequence
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from results.grouped import Grouped
 from results.row import CONTEXT, LABELS
 from results.spread import spread
 from search_space.errors import UserError
@@ -24,22 +29,26 @@ METRICS = {
 }
 """What designs may be ranked by, each with whether less is better."""
 
+MACHINE = ("latency", "memory", "seconds")
+"""Metrics that depend on the machine: comparable on the same hardware only."""
+
 GROUP = [*CONTEXT, "network_key"]
-_COLUMNS = {
-    **{name: (name, "first") for name in LABELS},
-    "key": ("key", "first"),
-    "design": ("design", "first"),
-    "n": ("seed", "size"),
-    "accuracy": ("accuracy", "mean"),
-    "accuracy_sd": ("accuracy", "std"),
-    "loss": ("loss", "mean"),
-    "macs": ("macs", "first"),
-    "macs_convention": ("macs_convention", "first"),
-    "params": ("params", "first"),
-    "latency": ("latency_seconds", "mean"),
-    "memory": ("peak_memory_bytes", "mean"),
-    "seconds": ("seconds", "mean"),
+_MEANS = {
+    "accuracy": "accuracy",
+    "loss": "loss",
+    "latency": "latency_seconds",
+    "memory": "peak_memory_bytes",
+    "seconds": "seconds",
 }
+_SAME = ("key", "design", "macs", "macs_convention", "params")
+_JOINED = {"precision": "+", "hardware": " + "}
+NEEDED = tuple(dict.fromkeys([*GROUP, *LABELS, "status", "seed", *_SAME, *_MEANS.values(), *_JOINED]))
+"""The columns of `Store.frame` that a summary needs."""
+SUMMARY = (
+    *(*GROUP, *LABELS, "key", "design", "n", "accuracy", "accuracy_sd", "accuracy_low", "accuracy_high", "expected"),
+    *("loss", "macs", "macs_convention", "params", "latency", "memory", "seconds", "precision", "hardware"),
+)
+"""The columns of a summary."""
 
 
 def summarise(frame: pd.DataFrame) -> pd.DataFrame:
@@ -49,37 +58,56 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     (sample standard deviation, NaN for one seed), accuracy_low and accuracy_high (95 % confidence interval of the mean,
     by the spread between seeds pooled over the designs of the context), expected (what fresh seeds would give; see
     `results.spread.Spread.expected`), loss (mean), macs, macs_convention, params, latency (seconds) and memory (bytes),
-    both means, seconds (mean), precision (several joined by +). Interval and expectation are NaN in a context where no
-    design has two seeds.
+    both means, seconds (mean), precision and hardware (several joined by +). Interval and expectation are NaN in a
+    context where no design has two seeds.
 
     Raises:
         UserError: the frame lacks columns of `Store.frame`.
     """
-    needed = dict.fromkeys([*GROUP, "status", "seed", "precision", *(source for source, _ in _COLUMNS.values())])
+    rows = complete_rows(frame, NEEDED)
+    networks = Grouped(rows, GROUP)
+    lines = networks.first([*GROUP, *LABELS, *_SAME])
+    lines["n"] = networks.size()
+    lines["accuracy_sd"] = networks.sd("accuracy")
+    for name, source in _MEANS.items():
+        lines[name] = networks.mean(source)
+    for name, sign in _JOINED.items():
+        lines[name] = pd.Series(networks.joined(name, sign), dtype=object)
+    return _with_intervals(lines, networks)[list(SUMMARY)]
+
+
+def machines(summary: pd.DataFrame) -> list[str]:
+    """The kinds of hardware that a summary's rows were measured on, in order."""
+    return sorted({one for several in summary["hardware"].dropna().unique() for one in several.split(" + ")})
+
+
+def complete_rows(frame: pd.DataFrame, needed: Sequence[str]) -> pd.DataFrame:
+    """The complete rows, a seed of a network once where frames were joined.
+
+    Raises:
+        UserError: the frame lacks one of the columns that are needed.
+    """
     missing = [name for name in needed if name not in frame.columns]
     if missing:
         raise UserError(f"the frame lacks the columns {', '.join(missing)}; give the whole of store.frame()")
-    complete = frame[frame["status"] == "complete"].drop_duplicates([*GROUP, "seed"])
-    summary = complete.groupby(GROUP, as_index=False).agg(**_COLUMNS)
-    summary = summary.merge(_precisions(complete), on=GROUP, how="left")
-    return _with_intervals(summary, complete)
+    complete = frame[frame["status"] == "complete"]
+    return complete[~complete.duplicated([*GROUP, "seed"])]
 
 
-def _precisions(complete: pd.DataFrame) -> pd.DataFrame:
-    known = complete[[*GROUP, "precision"]].dropna(subset="precision").drop_duplicates().sort_values("precision")
-    return known.groupby(GROUP, as_index=False).agg(precision=("precision", "+".join))
+def _with_intervals(lines: pd.DataFrame, networks: Grouped) -> pd.DataFrame:
+    accuracy, n = lines["accuracy"].to_numpy(), lines["n"].to_numpy()
+    half, expected = np.full(len(lines), np.nan), np.full(len(lines), np.nan)
+    runs = networks.rows["accuracy"].to_numpy()
+    context = Grouped(lines, CONTEXT).codes
+    of_run = context[networks.codes]
+    for here, runs_here in zip(_members(context), _members(of_run), strict=True):
+        luck = spread(runs[runs_here], networks.codes[runs_here])
+        half[here] = luck.half_width(n[here])
+        expected[here] = luck.expected(accuracy[here], n[here])
+    return lines.assign(accuracy_low=accuracy - half, accuracy_high=accuracy + half, expected=expected)
 
 
-def _with_intervals(summary: pd.DataFrame, complete: pd.DataFrame) -> pd.DataFrame:
-    found = summary.assign(accuracy_low=float("nan"), accuracy_high=float("nan"), expected=float("nan"))
-    runs = complete.groupby(list(CONTEXT), sort=False)
-    for context, lines in found.groupby(list(CONTEXT), sort=False):
-        rows = runs.get_group(context)
-        luck = spread(rows["accuracy"], rows["network_key"])
-        half = luck.half_width(lines["n"])
-        found.loc[lines.index, "accuracy_low"] = lines["accuracy"] - half
-        found.loc[lines.index, "accuracy_high"] = lines["accuracy"] + half
-        found.loc[lines.index, "expected"] = luck.expected(lines["accuracy"], lines["n"])
-    order = list(summary.columns)
-    after = order.index("accuracy_sd") + 1
-    return found[[*order[:after], "accuracy_low", "accuracy_high", "expected", *order[after:]]]
+def _members(codes: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """The positions of each code from 0 on."""
+    order = np.argsort(codes, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(codes))[:-1]) if len(codes) else []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +16,13 @@ if TYPE_CHECKING:
 
 STORAGE = Annotated[str, typer.Option(help="Where rows are kept: sqlite:///FILE or postgresql://USER@HOST/NAME.")]
 STORAGE_DEFAULT = "sqlite:///attnas.db"
+STORAGES = Annotated[
+    list[str],
+    typer.Option(
+        "--storage", help="sqlite:///FILE or postgresql://USER@HOST/NAME; repeatable: an evaluation counts once."
+    ),
+]
+STORAGES_DEFAULT = [STORAGE_DEFAULT]
 
 
 def check_storage(url: str) -> None:
@@ -26,6 +35,13 @@ def open_storage(url: str, *, read_only: bool = False) -> Store:
     from results import open_store
 
     return open_store(url, read_only=read_only)
+
+
+@contextmanager
+def open_storages(urls: Sequence[str]) -> Iterator[list[Store]]:
+    """Each storage once, to read."""
+    with ExitStack() as opened:
+        yield [opened.enter_context(open_storage(url, read_only=True)) for url in dict.fromkeys(urls)]
 
 
 def without_password(url: str) -> str:

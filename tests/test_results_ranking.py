@@ -134,11 +134,17 @@ def test_macs_of_two_conventions_are_not_ranked_together() -> None:
 @pytest.mark.parametrize(
     ("call", "named"),
     [
-        (lambda f: top(f, by="acuracy"), "by='acuracy' is not a metric .* accuracy, expected, loss, macs, .* seconds"),
+        (
+            lambda f: top(f, by="acuracy"),
+            "by='acuracy' is not a metric .* accuracy, expected, loss, macs, params, latency, memory, seconds",
+        ),
         (lambda f: top(f, n=0), "n = 0"),
         (lambda f: pareto(f, maximise="design"), "maximise='design'"),
         (lambda f: pareto(f, minimise="flops"), "minimise='flops'"),
-        (lambda f: pareto(f, maximise="macs", minimise="macs"), "minimise='macs'"),
+        (lambda f: pareto(f, minimise=("macs", "macs")), "minimise='macs'"),
+        (lambda f: pareto(f, maximise="loss"), "maximise='loss': loss is better when it is low; minimise it"),
+        (lambda f: pareto(f, minimise="accuracy"), "accuracy is better when it is high; maximise it"),
+        (lambda f: pareto(f, minimise=()), "two measures or more, and only accuracy was given"),
         (lambda f: summarise(f.drop(columns=["seed", "macs"])), "lacks the columns seed, macs"),
     ],
 )

@@ -1,0 +1,132 @@
+"""Two designs beside each other: their means, the difference, and how sure it is."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from results.row import CONTEXT, LABELS
+from results.spread import LEVEL, Spread, spread
+from results.summary import NEEDED, complete_rows, summarise
+from search_space import find_design
+from search_space.errors import UserError
+
+PAIRED_FROM = 4
+"""Common seeds from which on the differences seed by seed are used alone.
+
+A pair of designs with a common seed shares part of its luck, which the difference is free of; but its spread is then
+estimated from these few differences. With 2 of them Student's factor is 12.7 and with 3 it is 4.3, against 2.0 of the
+spread that is pooled over the whole context: what is shared can't make up for that.
+"""
+_Z_LEVEL, _Z_POWER = 1.959964, 0.841621  # two-sided 95 %, power 80 %
+_MEASURES = ("accuracy", "accuracy_low", "accuracy_high", "loss", "macs", "params", "latency", "memory", "seconds")
+
+Side = str | pd.Series
+
+
+class Difference(NamedTuple):
+    """A difference of means, its interval (NaN where nothing is known of luck), and how it was computed."""
+
+    method: str
+    common_seeds: int
+    value: float
+    half: float
+    seeds_needed: float  # of each design, to see a true difference of this size; NaN where not known
+
+
+def compare(frame: pd.DataFrame, a: Side, b: Side) -> pd.DataFrame:
+    """One line for each context in which both designs have complete rows.
+
+    `a` and `b` are keys, design texts or presets, or a truth for each row of the frame that says whether it is of this
+    design. Columns: the context and its labels; a and b (the designs' texts), and of each (`..._a`, `..._b`) n,
+    accuracy with its interval as in `summarise`, loss, macs, params, latency, memory, seconds; common_seeds; difference
+    (accuracy of A less that of B), difference_low and difference_high (95 % confidence interval), method; and
+    seeds_needed: how many of each a true difference of this size would take to be seen (95 % interval, power 80 %).
+
+    method is "paired": Student's t on the differences between equal seeds, of which there are `PAIRED_FROM` or more;
+    "unpaired": the spread between seeds pooled over all designs of the context; or "none" where no design of the
+    context has a second seed, and nothing tells luck.
+
+    Raises:
+        UserError: a text is no design, both are the same rows, or no context has complete rows of both.
+    """
+    rows = complete_rows(frame, NEEDED)
+    summary = summarise(rows)
+    sides = {name: rows[_chosen(frame, side).loc[rows.index]] for name, side in (("a", a), ("b", b))}
+    found = [
+        _line(context, here, sides, summary)
+        for context, here in rows.groupby(list(CONTEXT))
+        if all(len(side.index.intersection(here.index)) for side in sides.values())
+    ]
+    if not found:
+        raise UserError(_nothing(a, b, sides))
+    return pd.DataFrame(found)
+
+
+def _chosen(frame: pd.DataFrame, side: Side) -> pd.Series:
+    return frame["key"] == find_design(side).key if isinstance(side, str) else side
+
+
+def _line(context: Any, here: pd.DataFrame, sides: dict[str, pd.DataFrame], summary: pd.DataFrame) -> dict[str, Any]:
+    rows = {name: side.loc[side.index.intersection(here.index)] for name, side in sides.items()}
+    networks = {name: side["network_key"].iloc[0] for name, side in rows.items()}
+    first = here.iloc[0]
+    line = dict(zip(CONTEXT, context, strict=True)) | {name: first[name] for name in LABELS}
+    if networks["a"] == networks["b"]:
+        design = rows["a"]["design"].iloc[0]
+        raise UserError(f"{design!r} and {rows['b']['design'].iloc[0]!r} are one network on {line['backbone']}")
+    of_context = summary[(summary[list(CONTEXT)] == list(context)).all(axis=1)].set_index("network_key")
+    line |= {name: of_context.loc[networks[name], "design"] for name in ("a", "b")}
+    for measure in ("n", *_MEASURES):
+        line |= {f"{measure}_{name}": of_context.loc[networks[name], measure] for name in ("a", "b")}
+    luck = spread(here["accuracy"], pd.factorize(here["network_key"])[0])
+    by_seed = {name: side.set_index("seed")["accuracy"] for name, side in rows.items()}
+    found = difference(by_seed["a"], by_seed["b"], luck)
+    return line | {
+        "common_seeds": found.common_seeds,
+        "difference": found.value,
+        "difference_low": found.value - found.half,
+        "difference_high": found.value + found.half,
+        "method": found.method,
+        "seeds_needed": found.seeds_needed,
+        "hardware": " + ".join(sorted({*rows["a"]["hardware"].dropna(), *rows["b"]["hardware"].dropna()})),
+    }
+
+
+def difference(a: pd.Series, b: pd.Series, luck: Spread) -> Difference:
+    """The accuracy of A less that of B, each by seed, where `luck` is the spread of their context."""
+    common = a.index.intersection(b.index)
+    if len(common) >= PAIRED_FROM:
+        each = (a.loc[common] - b.loc[common]).to_numpy()
+        sd, n = float(each.std(ddof=1)), len(each)
+        half = float(stdtrit(n - 1, 0.5 + LEVEL / 2)) * sd / math.sqrt(n)
+        return Difference("paired", n, float(each.mean()), half, _needed(each.mean(), sd**2, paired=True))
+    value = float(a.mean() - b.mean())
+    if luck.df < 1:
+        return Difference("none", len(common), value, math.nan, math.nan)
+    half = float(stdtrit(luck.df, 0.5 + LEVEL / 2)) * luck.within * math.sqrt(1 / len(a) + 1 / len(b))
+    return Difference("unpaired", len(common), value, half, _needed(value, 2 * luck.within**2, paired=False))
+
+
+def _needed(gap: float, variance: float, *, paired: bool) -> float:
+    """Seeds of each design, where one of them adds `variance` to the difference: the normal approximation, with what
+    Student's t asks for beyond it (Guenther, The American Statistician 35, 1981)."""
+    if gap == 0:
+        return math.nan
+    beyond = _Z_LEVEL**2 / (2 if paired else 4)
+    return float(np.ceil((_Z_LEVEL + _Z_POWER) ** 2 * variance / gap**2 + beyond))
+
+
+def _nothing(a: Side, b: Side, sides: dict[str, pd.DataFrame]) -> str:
+    named = [side if isinstance(side, str) else name.upper() for name, side in (("a", a), ("b", b))]
+    empty = [name for name, side in zip(named, sides.values(), strict=True) if side.empty]
+    if empty:
+        return f"no complete row of {' and '.join(map(repr, empty))}; `attnas train` makes some"
+    return (
+        f"{named[0]!r} and {named[1]!r} have no complete rows of the same data, backbone, recipe and fidelity; "
+        "`attnas train` both alike"
+    )

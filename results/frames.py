@@ -1,0 +1,143 @@
+"""Rows as pandas frames: of one storage, or of several joined."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from results.columns import check_columns
+from results.row import COLUMNS
+from results.table import EVALUATIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from results.store import Store
+
+_c = EVALUATIONS.c
+_AT_ONCE = 2_000  # rows
+_JOIN = ("identity", "status", "started")  # what is needed to join frames
+
+
+def read_frame(
+    connection: Connection, wanted: Sequence[sa.ColumnElement[bool]], columns: Sequence[str] | None
+) -> pd.DataFrame:
+    """The frame of `Store.frame`."""
+    import pandas as pd
+    import pyarrow as pa
+
+    names = list(COLUMNS) if columns is None else check_columns(columns, COLUMNS)
+    chosen = [_c[name] for name in names]
+    parts: list[list[Any]] = [[] for _ in chosen]
+    with _no_collection():
+        for cells in _fetch(connection, chosen, wanted):
+            for column, part, values in zip(chosen, parts, cells, strict=True):
+                part.append(_array(column, values))
+        made = {c.name: _whole(c, part) for c, part in zip(chosen, parts, strict=True)}
+        frame = pa.table({name: array for name, array in made.items() if not isinstance(array, list)}).to_pandas()
+        return frame if len(made) == frame.shape[1] else pd.DataFrame({n: frame.get(n, made[n]) for n in names})
+
+
+def _fetch(
+    connection: Connection, chosen: list[sa.Column[Any]], wanted: Sequence[sa.ColumnElement[bool]]
+) -> Iterator[Any]:
+    """Some thousand rows at a time: a tuple of values for each column.
+
+    All at once would be a hundred megabytes of small objects, and to ask the system for them takes longer than the
+    rest.
+    """
+    order = (_c.started, _c.identity) if _c.started in set(chosen) else ()
+    found = connection.execute(sa.select(*chosen).where(*wanted).order_by(*order))
+    # Only JSON has to be converted on its way from a driver: its own tuples are three times as fast
+    has_json = any(isinstance(column.type, sa.JSON) for column in chosen)
+    source: Any = found if has_json else found.cursor
+    while rows := source.fetchmany(_AT_ONCE):
+        yield zip(*rows, strict=True)
+    found.close()
+
+
+def _array(column: sa.Column[Any], values: tuple[Any, ...]) -> Any:
+    import numpy as np
+    import pyarrow as pa
+
+    if isinstance(column.type, sa.JSON):
+        return values
+    if isinstance(column.type, sa.Double | sa.BigInteger):
+        return np.array(values, dtype=_number(column))
+    return pa.array(values, pa.large_string())
+
+
+def _whole(column: sa.Column[Any], parts: list[Any]) -> Any:
+    """The parts of a column as one: a list of JSON values, else what Arrow takes."""
+    import numpy as np
+    import pyarrow as pa
+
+    if isinstance(column.type, sa.JSON):
+        return [value for part in parts for value in part]
+    if isinstance(column.type, sa.Double | sa.BigInteger):
+        return np.concatenate(parts or [np.array([], dtype=_number(column))])
+    return pa.chunked_array(parts, pa.large_string())
+
+
+def _number(column: sa.Column[Any]) -> str:
+    """A missing number is NaN, so an integer that may be missing is a float."""
+    return "float64" if isinstance(column.type, sa.Double) or column.nullable else "int64"
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """A million new objects, none of them garbage: the collector would look at all of them again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def frame_of(
+    storages: str | Store | Iterable[str | Store],
+    where: str | None = None,
+    columns: Sequence[str] | None = None,
+    **among: str | Collection[str],
+) -> pd.DataFrame:
+    """The rows of one storage or of several, joined: an evaluation counts once, as `Store.frame` returns them.
+
+    `storages` are URLs or open stores; the rest is as in `Store.frame`. Of an evaluation that several hold, a measured
+    one is taken before a failed one and that before a running one; of two alike that of the storage named first.
+
+    Raises:
+        StorageError: a URL cannot be opened.
+        QueryError: `where` is not a query, or `among` names no column.
+        ColumnError: no such column.
+    """
+    from results.store import Store, open_store
+
+    named = [storages] if isinstance(storages, str | Store) else list(storages)
+    assert named, "frame_of takes at least one storage"
+    with ExitStack() as opened:
+        stores = [
+            opened.enter_context(open_store(one, read_only=True)) if isinstance(one, str) else one for one in named
+        ]
+        if len(stores) == 1:
+            return stores[0].frame(where, columns, **among)
+        names = list(COLUMNS) if columns is None else check_columns(columns, COLUMNS)
+        needed = list(dict.fromkeys([*names, *_JOIN]))
+        frames = [store.frame(where, needed, **among) for store in stores]
+    return _joined(frames)[names]
+
+
+def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    import pandas as pd
+
+    rank = {"complete": 0, "stopped": 0, "failed": 1, "running": 2}
+    every = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+    best = every["status"].map(rank).sort_values(kind="stable").index  # within a status the first storage stays first
+    once = every.loc[best].drop_duplicates("identity")
+    return once.sort_values(["started", "identity"], ignore_index=True)

@@ -1,0 +1,303 @@
+"""SQL of the user's own, on a copy in memory: there is nothing beside it that could be read or written.
+
+The copy holds the tables of the storage (`evaluations`, `studies`, `latencies`) and a view `rows`: the columns of an
+evaluation with the axes of its design. A statement is one SELECT with functions of `FUNCTIONS`; SQLite's own authorizer
+refuses everything else while it is compiled, and a long run is stopped.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import sqlalchemy as sa
+
+from results.axes import axes_of
+from results.columns import AXES
+from results.query_axes import axis_value
+from results.row import COLUMNS
+from results.store import Store, open_store
+from results.table import EVALUATIONS, LATENCIES, METADATA, STUDIES
+from search_space.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_STEPS = 2_000_000_000
+"""Of SQLite's virtual machine; some 20 s."""
+MAX_ROWS = 2_000_000
+MAX_CHARACTERS = 20_000
+_LONGEST = 16 * 2**20  # bytes of one text
+_MOST = 2**30  # characters of an answer
+_STEPS_BETWEEN_LOOKS = 100_000
+
+FUNCTIONS = frozenset(
+    (
+        *("avg", "count", "group_concat", "max", "min", "sum", "total", "string_agg"),
+        *(
+            "cume_dist",
+            "dense_rank",
+            "first_value",
+            "lag",
+            "last_value",
+            "lead",
+            "nth_value",
+            "ntile",
+            "percent_rank",
+            "rank",
+            "row_number",
+        ),
+        *(
+            "abs",
+            "char",
+            "coalesce",
+            "concat",
+            "format",
+            "glob",
+            "hex",
+            "ifnull",
+            "iif",
+            "instr",
+            "length",
+            "like",
+            "likelihood",
+            "likely",
+        ),
+        *(
+            "lower",
+            "ltrim",
+            "nullif",
+            "printf",
+            "quote",
+            "replace",
+            "round",
+            "rtrim",
+            "sign",
+            "substr",
+            "substring",
+            "trim",
+            "typeof",
+            "unicode",
+            "unlikely",
+            "upper",
+        ),
+        *("acos", "asin", "atan", "atan2", "ceil", "ceiling", "cos", "degrees", "exp", "floor"),
+        *("ln", "log", "log10", "log2", "mod", "pi", "pow", "power", "radians", "sin", "sqrt", "tan", "trunc"),
+        *(
+            "date",
+            "datetime",
+            "julianday",
+            "strftime",
+            "time",
+            "unixepoch",
+            "current_date",
+            "current_time",
+            "current_timestamp",
+        ),
+        *("json", "json_array", "json_array_length", "json_extract", "json_group_array", "json_group_object"),
+        *("json_object", "json_quote", "json_type", "json_valid", "->", "->>"),
+    )
+)
+"""What a statement may call. Not load_extension, and not what makes bytes without end."""
+_HARMLESS = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE)
+_NAMES = {
+    getattr(sqlite3, f"SQLITE_{name}"): name.replace("_", " ")
+    for name in (
+        *("ALTER_TABLE", "ANALYZE", "ATTACH", "DELETE", "DETACH", "INSERT", "PRAGMA", "REINDEX", "SAVEPOINT"),
+        *("TRANSACTION", "UPDATE", "CREATE_INDEX", "CREATE_TABLE", "CREATE_TEMP_TABLE", "CREATE_TEMP_VIEW"),
+        *("CREATE_TRIGGER", "CREATE_VIEW", "CREATE_VTABLE", "DROP_TABLE", "DROP_VIEW", "DROP_INDEX"),
+    )
+}
+
+
+class SqlError(UserError):
+    """A statement that is refused or fails: what is wrong in it, and what is allowed."""
+
+
+class Answer(NamedTuple):
+    """Names of columns, and rows of numbers, text and None."""
+
+    columns: list[str]
+    rows: list[tuple[Any, ...]]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Rows as JSON values: a number that is not finite is None."""
+        return [dict(zip(self.columns, map(_finite, row), strict=True)) for row in self.rows]
+
+
+def sql(storages: str | Store | Iterable[str | Store], statement: str) -> pd.DataFrame:
+    """What a SELECT statement finds in one storage or several joined (see `results.frame_of`).
+
+    `sql(url, "SELECT squeeze, count(*) AS n, avg(accuracy) FROM rows WHERE status = 'complete' GROUP BY squeeze")`
+
+    Raises:
+        SqlError: the statement is no single SELECT, names what there is not, calls a function that is not in
+            `FUNCTIONS`, or takes too long.
+        StorageError: a URL cannot be opened.
+    """
+    import pandas as pd
+
+    answer = select(storages, statement)
+    return pd.DataFrame(answer.rows, columns=answer.columns)
+
+
+def select(storages: str | Store | Iterable[str | Store], statement: str, *, max_steps: int = MAX_STEPS) -> Answer:
+    """As `sql`, without pandas."""
+    if len(statement) > MAX_CHARACTERS:
+        raise SqlError(f"the statement has {len(statement)} characters; at most {MAX_CHARACTERS} are allowed")
+    with _copy(storages) as connection:
+        return _ask(connection, statement, max_steps)
+
+
+# -- the copy ----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _copy(storages: str | Store | Iterable[str | Store]) -> Iterator[sqlite3.Connection]:
+    named = [storages] if isinstance(storages, str | Store) else list(storages)
+    with ExitStack() as stack:
+        connection = stack.enter_context(closing(sqlite3.connect(":memory:", isolation_level=None)))
+        stores = [
+            stack.enter_context(open_store(one, read_only=True)) if isinstance(one, str) else one for one in named
+        ]
+        if len(stores) == 1 and stores[0].engine.dialect.name == "sqlite":
+            _copy_pages(stores[0], connection)
+        else:
+            _copy_rows(stores, connection)
+        connection.execute("PRAGMA trusted_schema = OFF")  # a file may come from anywhere, with views of its own
+        connection.execute("PRAGMA temp_store = MEMORY")
+        _add_axes(connection)
+        yield connection
+
+
+def _copy_pages(store: Store, connection: sqlite3.Connection) -> None:
+    raw = store.engine.raw_connection()
+    try:
+        source: Any = raw.driver_connection
+        source.backup(connection)
+    finally:
+        raw.close()
+
+
+def _copy_rows(stores: list[Store], connection: sqlite3.Connection) -> None:
+    memory = sa.create_engine("sqlite://", creator=lambda: connection, poolclass=sa.StaticPool)
+    METADATA.create_all(memory)
+    for store in stores:
+        for table in (EVALUATIONS, STUDIES, LATENCIES):
+            names = ", ".join(f'"{column.name}"' for column in table.c)
+            marks = ", ".join("?" * len(table.c))
+            texts = [sa.cast(c, sa.Text) if isinstance(c.type, sa.JSON) else c for c in table.c]
+            with store.engine.connect() as source:
+                found = source.execute(sa.select(*texts))
+                rows = found.cursor.fetchall()
+                found.close()
+            last = _ON_TWIN if table is EVALUATIONS else "ON CONFLICT DO NOTHING"
+            connection.execute("BEGIN")
+            connection.executemany(f"INSERT INTO {table.name} ({names}) VALUES ({marks}) {last}", rows)
+            connection.execute("COMMIT")
+
+
+def _rank(status: str) -> str:
+    return f"CASE {status} WHEN 'running' THEN 2 WHEN 'failed' THEN 1 ELSE 0 END"
+
+
+# the rule of `results.frames`: measured before failed before running, and of two alike the first
+_ON_TWIN = (
+    "ON CONFLICT (identity) DO UPDATE SET "
+    + ", ".join(f'"{c.name}" = excluded."{c.name}"' for c in EVALUATIONS.c if c.name != "identity")
+    + f" WHERE {_rank('excluded.status')} < {_rank('evaluations.status')}"
+)
+
+
+def _add_axes(connection: sqlite3.Connection) -> None:
+    """The view `rows`; among what is temporary, which goes before a file's own table of that name."""
+    names = ", ".join(AXES)
+    connection.execute(f"CREATE TEMP TABLE axes (design TEXT PRIMARY KEY, {names}) WITHOUT ROWID")
+    texts = [text for (text,) in connection.execute("SELECT DISTINCT design FROM evaluations")]
+    values = [(text, *(axis_value(axes_of(text), axis) for axis in AXES)) for text in texts]
+    connection.executemany(f"INSERT INTO axes VALUES ({', '.join('?' * (1 + len(AXES)))})", values)
+    columns = ", ".join(f'evaluations."{name}"' for name in COLUMNS)
+    connection.execute(
+        f"CREATE TEMP VIEW rows AS SELECT {columns}, {names} FROM main.evaluations LEFT JOIN temp.axes USING (design)"
+    )
+
+
+# -- the question ------------------------------------------------------------------------------------------------------
+
+
+def _ask(connection: sqlite3.Connection, statement: str, max_steps: int) -> Answer:
+    guard = _Guard(max_steps)
+    connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')")  # known from now on; others are refused
+    connection.execute("PRAGMA query_only = ON")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
+    connection.set_authorizer(guard.authorise)
+    connection.set_progress_handler(guard.tick, _STEPS_BETWEEN_LOOKS)
+    try:
+        cursor = connection.execute(statement)
+        if cursor.description is None:
+            raise SqlError(f"the statement {statement.strip()!r} returns nothing; give one SELECT ... FROM rows")
+        columns = [name for name, *_ in cursor.description]
+        rows = _fetch(cursor)
+    except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+        raise SqlError(guard.explained(error)) from error
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise SqlError(f"several columns are called {', '.join(twice)}; name each with AS")
+    return Answer(columns, rows)
+
+
+def _fetch(cursor: sqlite3.Cursor) -> list[tuple[Any, ...]]:
+    """All rows, unless they would fill the memory; bytes as hexadecimal digits, for no format of ours takes them."""
+    rows: list[tuple[Any, ...]] = []
+    characters = 0
+    while part := cursor.fetchmany(50):
+        if any(type(value) is bytes for row in part for value in row):
+            part = [tuple(value.hex() if isinstance(value, bytes) else value for value in row) for row in part]
+        characters += sum(len(value) for row in part for value in row if type(value) is str)
+        rows += part
+        if len(rows) > MAX_ROWS or characters > _MOST:
+            raise SqlError(f"the answer has more than {MAX_ROWS:,} rows or 1 GiB of text; add a LIMIT, or group them")
+    return rows
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class _Guard:
+    """What SQLite asks while it compiles a statement and while it runs."""
+
+    def __init__(self, max_steps: int) -> None:
+        self.left = max_steps
+        self.refused: str | None = None
+
+    def authorise(self, action: int, _one: str | None, two: str | None, *_: object) -> int:
+        if action in _HARMLESS or (action == sqlite3.SQLITE_FUNCTION and str(two).lower() in FUNCTIONS):
+            return sqlite3.SQLITE_OK
+        is_call = action == sqlite3.SQLITE_FUNCTION
+        self.refused = self.refused or (f"the function {two}" if is_call else _NAMES.get(action, "this"))
+        return sqlite3.SQLITE_DENY
+
+    def tick(self) -> bool:
+        self.left -= _STEPS_BETWEEN_LOOKS
+        return self.left <= 0
+
+    def explained(self, error: Exception) -> str:
+        if self.refused is not None:
+            functions = ", ".join(sorted(FUNCTIONS))
+            return (
+                f"{self.refused} is refused: a statement reads a copy of the storage, and is one SELECT ... FROM rows "
+                f"(or evaluations, studies, latencies) with the functions {functions}"
+            )
+        if self.left <= 0:
+            return (
+                "the statement took too long and was stopped; does a join lack its condition, or a recursion its end?"
+            )
+        hint = ""
+        if "no such column" in str(error):
+            hint = f"; the columns of rows are {', '.join([*COLUMNS, *AXES])}"
+        return f"SQLite says: {error}{hint}"

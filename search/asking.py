@@ -1,0 +1,140 @@
+"""How `top`, `pareto` and `query` read, sort, cut and print: one way for all three."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
+from results.axes import with_axes
+from results.columns import AXES, HEAVY, check_columns
+from results.frames import frame_of
+from results.grouping import GROUPABLE, group, rank_groups
+from results.ranking import pareto, top
+from results.row import COLUMNS, CONTEXT
+from results.summary import NEEDED, SUMMARY
+from search.notes import on_groups, on_means, on_ranking
+from search.result_options import names
+from search.tables import MOST_ON_SCREEN, Output, context_line, deliver, markdown, records, table, with_interval
+
+_RANKED = ["design", "n", "accuracy", "expected", "loss", "macs", "params", "latency", "memory", "seconds"]
+_GROUPED = ["rows", "designs", "accuracy", "loss", "macs", "params", "latency", "memory", "seconds"]
+_ROWS = ["design", "data", "split", "backbone", "recipe", "epochs", "seed", "status"]
+_ROWS += ["accuracy", "loss", "macs", "params", "seconds"]
+_MAY_BE_MISSING = ("expected", "latency", "memory", "settled")  # then not shown
+
+Notes = Callable[[pd.DataFrame], list[str]]
+
+
+class Asking:
+    """One question: of which rows, and how its answer is sorted, cut and written."""
+
+    def __init__(
+        self,
+        storages: Sequence[str],
+        where: str | None,
+        sort: str | None,
+        columns: str | None,
+        limit: int | None,
+        output: Output,
+    ) -> None:
+        self.storages = list(dict.fromkeys(storages))
+        self.where = where
+        self.sort = names(sort)
+        self.columns = names(columns)
+        self.limit = limit
+        self.output = output
+
+    def top(self, number: int, by: str | None, group_by: list[str]) -> None:
+        if group_by:
+            lines = rank_groups(self._groups(group_by), by or "accuracy")
+            self._emit(lines.groupby(list(CONTEXT)).head(number), [*group_by, *_GROUPED], on_groups)
+            return
+        self._check([*SUMMARY, *AXES])
+        self._emit(self._with_axes(top(self._complete(), number, by or "expected")), _RANKED, on_ranking)
+
+    def pareto(self, maximise: list[str], minimise: list[str]) -> None:
+        self._check([*SUMMARY, *AXES])
+        self._emit(self._with_axes(pareto(self._complete(), maximise, minimise)), _RANKED, on_means)
+
+    def query(self, group_by: list[str]) -> None:
+        if group_by:
+            self._emit(self._groups(group_by), [*group_by, *_GROUPED], on_groups)
+            return
+        self._check([*COLUMNS, *AXES])
+        wanted = self.columns or [name for name in COLUMNS if name not in HEAVY]
+        read = dict.fromkeys([*wanted, *self._sorted_by, "started", "design"])
+        frame = frame_of(self.storages, self.where, [name for name in read if name not in AXES])
+        frame = self._cut(self._with_axes(frame))[wanted]
+        shown = self._on_screen(frame)
+        deliver(shown, self.output, self.columns or _known(frame, [*_ROWS, "settled"]))
+        if len(shown) < len(frame):
+            print(f"... and {len(frame) - len(shown):,} rows more; -n 0 for all, or --csv, or --parquet FILE")
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    @property
+    def _sorted_by(self) -> list[str]:
+        return [name.removeprefix("-") for name in self.sort]
+
+    def _check(self, allowed: Sequence[str]) -> None:
+        """Refuse names that are no columns of the answer, before anything is read."""
+        self.columns = list(allowed) if self.columns == ["all"] else check_columns(self.columns, allowed)
+        check_columns(self._sorted_by, allowed)
+
+    def _complete(self, *more: str) -> pd.DataFrame:
+        """What a ranking needs of the complete rows."""
+        return frame_of(self.storages, self.where, list(dict.fromkeys([*NEEDED, *more])), status="complete")
+
+    def _groups(self, group_by: list[str]) -> pd.DataFrame:
+        check_columns(group_by, GROUPABLE)
+        lines = group(self._complete(*(name for name in group_by if name not in AXES)), group_by)
+        self._check(list(lines.columns))
+        return lines
+
+    def _with_axes(self, frame: pd.DataFrame) -> pd.DataFrame:
+        return with_axes(frame) if {*self.columns, *self._sorted_by} & set(AXES) else frame
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    def _cut(self, frame: pd.DataFrame) -> pd.DataFrame:
+        if self.sort:
+            ascending = [not name.startswith("-") for name in self.sort]
+            frame = frame.sort_values(self._sorted_by, ascending=ascending, ignore_index=True, kind="stable")
+        return frame.head(self.limit) if self.limit else frame
+
+    def _on_screen(self, frame: pd.DataFrame) -> pd.DataFrame:
+        to_read = not (self.output.is_data or self.output.as_markdown)
+        if self.limit is None and to_read and sys.stdout.isatty():
+            return frame.head(MOST_ON_SCREEN)
+        return frame
+
+    def _emit(self, frame: pd.DataFrame, columns: list[str], notes: Notes) -> None:
+        """Lines of several contexts: as data all of them, to read a table a context."""
+        frame = self._cut(frame)
+        chosen = self.columns or _known(frame, columns)
+        if self.output.is_data:
+            deliver(frame[self.columns] if self.columns else frame, self.output, chosen)
+            return
+        parts = [part for _, part in frame.groupby(list(CONTEXT), sort=False)]
+        if self.output.as_markdown:
+            self.output.say("\n\n".join(_in_markdown(part, chosen) for part in parts))
+            return
+        if not parts:
+            print("no complete rows; `attnas results query \"status != 'complete'\"` lists the others")
+        for number, part in enumerate(parts):
+            print(("\n" if number else "") + context_line(records(part.head(1))[0]))
+            table(records(part[with_interval(part, chosen)]), chosen)
+            for note in notes(part):
+                print(note)
+
+
+def _known(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    return [name for name in columns if name not in _MAY_BE_MISSING or frame[name].notna().any()]
+
+
+def _in_markdown(part: pd.DataFrame, columns: Sequence[str]) -> str:
+    return (
+        f"{context_line(records(part.head(1))[0])}\n\n{markdown(records(part[with_interval(part, columns)]), columns)}"
+    )

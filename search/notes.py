@@ -1,0 +1,49 @@
+"""What is said under a table of means: what its numbers can't tell."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from results.row import CONTEXT
+from results.summary import machines
+
+
+def on_ranking(part: pd.DataFrame) -> list[str]:
+    """Under the best designs of a context."""
+    notes = on_means(part)
+    if part["expected"].notna().any():
+        notes.insert(
+            0,
+            "± is the 95 % interval of a mean, expected what fresh seeds would give it. The best of many is flattered "
+            "by its luck: attnas confirm trains it anew.",
+        )
+    return notes
+
+
+def on_means(part: pd.DataFrame) -> list[str]:
+    notes = []
+    single = int((part["n"] == 1).sum())
+    if single:
+        notes.append(
+            f"{single} of {len(part)} have one seed: differences smaller than the run-to-run spread mean nothing "
+            "(attnas train --seeds)."
+        )
+    if part["precision"].str.contains("+", regex=False).any() or part["precision"].nunique() > 1:
+        notes.append("float32 and bfloat16 trainings stand side by side here; query precision to tell them apart.")
+    return notes + _on_machines(part)
+
+
+def on_groups(part: pd.DataFrame) -> list[str]:
+    """Under the groups of a context."""
+    return [
+        "accuracy is the mean over designs of their means over seeds; ± its 95 % interval by the spread between the "
+        "designs of the group, whose seeds are no independent evidence. What was searched is no random sample.",
+        *(_on_machines(part) if "hardware" in part and "hardware" not in CONTEXT else []),
+    ]
+
+
+def _on_machines(part: pd.DataFrame) -> list[str]:
+    kinds = machines(part)
+    if len(kinds) < 2:
+        return []
+    return [f"Latency, memory and seconds are of different hardware here and don't compare: {'; '.join(kinds)}."]
