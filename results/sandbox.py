@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,73 +34,17 @@ _LONGEST = 16 * 2**20  # bytes of one text
 _MOST = 2**30  # characters of an answer
 _STEPS_BETWEEN_LOOKS = 100_000
 
-FUNCTIONS = frozenset(
-    (
-        *("avg", "count", "group_concat", "max", "min", "sum", "total", "string_agg"),
-        *(
-            "cume_dist",
-            "dense_rank",
-            "first_value",
-            "lag",
-            "last_value",
-            "lead",
-            "nth_value",
-            "ntile",
-            "percent_rank",
-            "rank",
-            "row_number",
-        ),
-        *(
-            "abs",
-            "char",
-            "coalesce",
-            "concat",
-            "format",
-            "glob",
-            "hex",
-            "ifnull",
-            "iif",
-            "instr",
-            "length",
-            "like",
-            "likelihood",
-            "likely",
-        ),
-        *(
-            "lower",
-            "ltrim",
-            "nullif",
-            "printf",
-            "quote",
-            "replace",
-            "round",
-            "rtrim",
-            "sign",
-            "substr",
-            "substring",
-            "trim",
-            "typeof",
-            "unicode",
-            "unlikely",
-            "upper",
-        ),
-        *("acos", "asin", "atan", "atan2", "ceil", "ceiling", "cos", "degrees", "exp", "floor"),
-        *("ln", "log", "log10", "log2", "mod", "pi", "pow", "power", "radians", "sin", "sqrt", "tan", "trunc"),
-        *(
-            "date",
-            "datetime",
-            "julianday",
-            "strftime",
-            "time",
-            "unixepoch",
-            "current_date",
-            "current_time",
-            "current_timestamp",
-        ),
-        *("json", "json_array", "json_array_length", "json_extract", "json_group_array", "json_group_object"),
-        *("json_object", "json_quote", "json_type", "json_valid", "->", "->>"),
-    )
-)
+_FUNCTIONS = """
+avg count group_concat max min string_agg sum total
+cume_dist dense_rank first_value lag last_value lead nth_value ntile percent_rank rank row_number
+abs char coalesce concat format glob hex ifnull iif instr length like likelihood likely lower ltrim nullif printf quote
+replace round rtrim sign substr substring trim typeof unicode unlikely upper
+acos asin atan atan2 ceil ceiling cos degrees exp floor ln log log10 log2 mod pi pow power radians sin sqrt tan trunc
+current_date current_time current_timestamp date datetime julianday strftime time unixepoch
+json json_array json_array_length json_extract json_group_array json_group_object json_object json_quote json_type
+json_valid -> ->>
+"""
+FUNCTIONS = frozenset(_FUNCTIONS.split())
 """What a statement may call. Not load_extension, and not what makes bytes without end."""
 _HARMLESS = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE)
 _NAMES = {
@@ -123,6 +67,15 @@ class Answer(NamedTuple):
     columns: list[str]
     rows: list[tuple[Any, ...]]
 
+    def frame(self) -> pd.DataFrame:
+        """As objects: a whole number stays one beside a missing one. A column of several kinds becomes text."""
+        import pandas as pd
+
+        columns = list(zip(*self.rows, strict=True)) or [()] * len(self.columns)
+        return pd.DataFrame(
+            {n: pd.Series(_one_kind(c), dtype=object) for n, c in zip(self.columns, columns, strict=True)}
+        )
+
     def records(self) -> list[dict[str, Any]]:
         """Rows as JSON values: a number that is not finite is None."""
         return [dict(zip(self.columns, map(_finite, row), strict=True)) for row in self.rows]
@@ -138,10 +91,7 @@ def sql(storages: str | Store | Iterable[str | Store], statement: str) -> pd.Dat
             `FUNCTIONS`, or takes too long.
         StorageError: a URL cannot be opened.
     """
-    import pandas as pd
-
-    answer = select(storages, statement)
-    return pd.DataFrame(answer.rows, columns=answer.columns)
+    return select(storages, statement).frame().infer_objects()
 
 
 def select(storages: str | Store | Iterable[str | Store], statement: str, *, max_steps: int = MAX_STEPS) -> Answer:
@@ -262,6 +212,13 @@ def _fetch(cursor: sqlite3.Cursor) -> list[tuple[Any, ...]]:
         if len(rows) > MAX_ROWS or characters > _MOST:
             raise SqlError(f"the answer has more than {MAX_ROWS:,} rows or 1 GiB of text; add a LIMIT, or group them")
     return rows
+
+
+def _one_kind(values: tuple[Any, ...]) -> Sequence[Any]:
+    kinds = {type(value) for value in values if value is not None}
+    if kinds <= {int, float} or len(kinds) == 1:
+        return [_finite(value) for value in values]
+    return [None if value is None else str(value) for value in values]
 
 
 def _finite(value: Any) -> Any:

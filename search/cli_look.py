@@ -115,9 +115,7 @@ def sql(
     written = Output(as_json, as_csv, as_markdown, parquet, output)
     answer = select(list(storage), statement)
     if as_csv or parquet is not None:
-        import pandas as pd
-
-        deliver(pd.DataFrame(answer.rows, columns=answer.columns), written, answer.columns)
+        deliver(answer.frame(), written, answer.columns)
         return
     rows = answer.records()
     if as_json:
