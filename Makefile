@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := sqlite:///demo.db
 
-.PHONY: demo test test-all chaos bench-engines lint types clean
+.PHONY: demo test test-all chaos bench-engines bench-results lint types clean
 
 demo: .venv/installed
 	@rm -f demo.db demo.db-wal demo.db-shm
@@ -33,6 +33,10 @@ chaos: .venv/installed-test
 # Some 18 minutes of two quiet cores: beside plain Optuna and Ray Tune. Writes benchmarks/engines.md.
 bench-engines: .venv/installed-test
 	$(BIN)/python -m benchmarks.engines
+
+# Some 3 minutes: questions to 100,000 rows. Writes benchmarks/results.md.
+bench-results: .venv/installed-test
+	$(BIN)/python -m benchmarks.results
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

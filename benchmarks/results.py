@@ -78,8 +78,7 @@ def _times(command: list[str], folder: str, repeats: int) -> list[tuple[float, f
             command,
             cwd=folder,
             env=os.environ | {"PYTHONPATH": here},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             check=False,
         )
         assert done.returncode == 0, done.stderr.decode()
@@ -109,12 +108,12 @@ def _report(found: dict, floors: dict, whole: dict, rows: int, size: float, repe
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return f"""# Questions to a storage of {rows:,} rows
 
-A generated SQLite storage of {size:.0f} MiB ([results_store.py](results_store.py)): the designs of the default space in seven
-contexts, a curve of 5 to 30 epochs a row. Each command is a process of its own, from the start of the interpreter to its
-end; median (least to most) of {repeats} after one that warms the system's cache of files.
+A generated SQLite storage of {size:.0f} MiB ([results_store.py](results_store.py)): the designs of the default space in
+seven contexts, a curve of 5 to 30 epochs a row. Each command is a process of its own, from the start of the interpreter
+to its end; median (least to most) of {repeats} after one that warms the system's cache of files.
 
-{_machine()}, Python {platform.python_version()}, {packages}; commit `{_commit()}`, {date.today()}; load average at the end {load}.
-Made by `python -m benchmarks.results --rows {rows}`.
+{_machine()}, Python {platform.python_version()}, {packages}; commit `{_commit()}`, {date.today()}; load average at the
+end {load}. Made by `python -m benchmarks.results --rows {rows}`.
 
 {table(found)}
 

@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 
 from results.row import CONTEXT, LABELS
 from results.spread import LEVEL, Spread, spread
-from results.summary import NEEDED, complete_rows, summarise
+from results.summary import NEEDED, complete_networks, summarise
 from search_space import find_design
 from search_space.errors import UserError
 
@@ -54,7 +54,7 @@ def compare(frame: pd.DataFrame, a: Side, b: Side) -> pd.DataFrame:
     Raises:
         UserError: a text is no design, both are the same rows, or no context has complete rows of both.
     """
-    rows = complete_rows(frame, NEEDED)
+    rows = complete_networks(frame, NEEDED).rows
     summary = summarise(rows)
     sides = {name: rows[_chosen(frame, side).loc[rows.index]] for name, side in (("a", a), ("b", b))}
     found = [

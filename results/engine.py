@@ -194,6 +194,7 @@ def _prepare_sqlite(engine: Engine, *, read_only: bool) -> None:
         connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
         if read_only:
             connection.execute("PRAGMA query_only = ON")
+            connection.execute(f"PRAGMA mmap_size = {2**30}")  # a scan of a large file without a copy of each page
         else:
             _switch_to_wal(connection)
             connection.execute("PRAGMA synchronous = FULL")

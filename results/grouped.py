@@ -31,6 +31,11 @@ class Grouped:
     def size(self) -> NDArray[Any]:
         return np.bincount(self.codes, minlength=len(self))
 
+    def repeats(self, column: str) -> NDArray[np.bool_]:
+        """Whether a row has the value of an earlier row of its group, shape [rows]."""
+        values, kinds = pd.factorize(self.rows[column])
+        return pd.Series(self.codes * (1 + len(kinds)) + values).duplicated().to_numpy()
+
     def mean(self, column: str) -> NDArray[Any]:
         """Of what is known; NaN where nothing is."""
         values, known = self._values(column)

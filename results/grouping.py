@@ -13,7 +13,7 @@ from results.columns import AXES, HEAVY, ROWS, check_columns
 from results.grouped import Grouped
 from results.row import CONTEXT, LABELS
 from results.spread import LEVEL
-from results.summary import MACHINE, METRICS, NEEDED, complete_rows
+from results.summary import MACHINE, METRICS, NEEDED, complete_networks
 from search_space.errors import UserError
 
 _MEASURES = ("accuracy", "loss", "macs", "params", "latency_seconds", "peak_memory_bytes", "seconds")
@@ -44,7 +44,7 @@ def group(frame: pd.DataFrame, by: str | Sequence[str]) -> pd.DataFrame:
     names = check_columns([by] if isinstance(by, str) else by, GROUPABLE)
     if not names:
         raise UserError(f"group by nothing? Name one or more of {', '.join(GROUPABLE)}")
-    rows = complete_rows(frame, [*NEEDED, *(name for name in names if name not in AXES)])
+    rows = complete_networks(frame, [*NEEDED, *(name for name in names if name not in AXES)]).rows
     if set(names) & set(AXES):
         rows = with_axes(rows)
     keys = list(dict.fromkeys([*CONTEXT, *names]))

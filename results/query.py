@@ -41,9 +41,8 @@ QUERY_COLUMNS = {
     for name, column in ROWS.items()
     if column.kind != "json" and name != "error"
 }
-"""The columns of a row that a query may name, each with its kind."""
 AXIS_COLUMNS = {name: "number" if column.is_number else "text" for name, column in AXES.items()}
-"""The axes of a design that it may name, each with its kind."""
+"""The columns of a row and the axes of a design that a query may name, each with its kind."""
 
 _ALLOWED = (
     'allowed: column comparisons with numbers or quoted text (== != < <= > >= in, not in, is None) joined by "and", '
@@ -175,9 +174,9 @@ class _Translation:
         return kind, lambda _axes: constant.value
 
     def where(self, node: ast.expr, holds: Callable[[Mapping[str, Any]], bool | None]) -> sa.ColumnElement[bool]:
-        if self.designs is None:
-            raise self.refused(node, "an axis, where no designs are known,")
-        return self.designs.where(holds)
+        if self.designs is not None:
+            return self.designs.where(holds)
+        raise self.refused(node, "an axis, where no designs are known,")
 
     def missing(self, left: ast.expr, positive: bool, right: ast.expr) -> sa.ColumnElement[bool]:
         if not (isinstance(left, ast.Name) and isinstance(right, ast.Constant) and right.value is None):

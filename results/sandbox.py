@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import sqlalchemy as sa
-
-from results.axes import axes_of
 from results.columns import AXES
-from results.query_axes import axis_value
+from results.memory_copy import copy_of
 from results.row import COLUMNS
-from results.store import Store, open_store
-from results.table import EVALUATIONS, LATENCIES, METADATA, STUDIES
 from search_space.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from results.store import Store
 
 MAX_STEPS = 2_000_000_000
 """Of SQLite's virtual machine; some 20 s."""
@@ -98,84 +94,8 @@ def select(storages: str | Store | Iterable[str | Store], statement: str, *, max
     """As `sql`, without pandas."""
     if len(statement) > MAX_CHARACTERS:
         raise SqlError(f"the statement has {len(statement)} characters; at most {MAX_CHARACTERS} are allowed")
-    with _copy(storages) as connection:
+    with copy_of(storages) as connection:
         return _ask(connection, statement, max_steps)
-
-
-# -- the copy ----------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _copy(storages: str | Store | Iterable[str | Store]) -> Iterator[sqlite3.Connection]:
-    named = [storages] if isinstance(storages, str | Store) else list(storages)
-    with ExitStack() as stack:
-        connection = stack.enter_context(closing(sqlite3.connect(":memory:", isolation_level=None)))
-        stores = [
-            stack.enter_context(open_store(one, read_only=True)) if isinstance(one, str) else one for one in named
-        ]
-        if len(stores) == 1 and stores[0].engine.dialect.name == "sqlite":
-            _copy_pages(stores[0], connection)
-        else:
-            _copy_rows(stores, connection)
-        connection.execute("PRAGMA trusted_schema = OFF")  # a file may come from anywhere, with views of its own
-        connection.execute("PRAGMA temp_store = MEMORY")
-        _add_axes(connection)
-        yield connection
-
-
-def _copy_pages(store: Store, connection: sqlite3.Connection) -> None:
-    raw = store.engine.raw_connection()
-    try:
-        source: Any = raw.driver_connection
-        source.backup(connection)
-    finally:
-        raw.close()
-
-
-def _copy_rows(stores: list[Store], connection: sqlite3.Connection) -> None:
-    memory = sa.create_engine("sqlite://", creator=lambda: connection, poolclass=sa.StaticPool)
-    METADATA.create_all(memory)
-    for store in stores:
-        for table in (EVALUATIONS, STUDIES, LATENCIES):
-            names = ", ".join(f'"{column.name}"' for column in table.c)
-            marks = ", ".join("?" * len(table.c))
-            texts = [sa.cast(c, sa.Text) if isinstance(c.type, sa.JSON) else c for c in table.c]
-            with store.engine.connect() as source:
-                found = source.execute(sa.select(*texts))
-                rows = found.cursor.fetchall()
-                found.close()
-            last = _ON_TWIN if table is EVALUATIONS else "ON CONFLICT DO NOTHING"
-            connection.execute("BEGIN")
-            connection.executemany(f"INSERT INTO {table.name} ({names}) VALUES ({marks}) {last}", rows)
-            connection.execute("COMMIT")
-
-
-def _rank(status: str) -> str:
-    return f"CASE {status} WHEN 'running' THEN 2 WHEN 'failed' THEN 1 ELSE 0 END"
-
-
-# the rule of `results.frames`: measured before failed before running, and of two alike the first
-_ON_TWIN = (
-    "ON CONFLICT (identity) DO UPDATE SET "
-    + ", ".join(f'"{c.name}" = excluded."{c.name}"' for c in EVALUATIONS.c if c.name != "identity")
-    + f" WHERE {_rank('excluded.status')} < {_rank('evaluations.status')}"
-)
-
-
-def _add_axes(connection: sqlite3.Connection) -> None:
-    """The view `rows`; among what is temporary, which goes before a file's own table of that name."""
-    names = ", ".join(AXES)
-    connection.execute(f"CREATE TEMP TABLE axes (design TEXT PRIMARY KEY, {names}) WITHOUT ROWID")
-    texts = [text for (text,) in connection.execute("SELECT DISTINCT design FROM evaluations")]
-    values = [(text, *(axis_value(axes_of(text), axis) for axis in AXES)) for text in texts]
-    connection.executemany(f"INSERT INTO axes VALUES ({', '.join('?' * (1 + len(AXES)))})", values)
-    columns = ", ".join(f'evaluations."{name}"' for name in COLUMNS)
-    connection.execute(
-        f"CREATE TEMP VIEW rows AS SELECT {columns}, {names} FROM main.evaluations LEFT JOIN temp.axes USING (design)"
-    )
-
-
-# -- the question ------------------------------------------------------------------------------------------------------
 
 
 def _ask(connection: sqlite3.Connection, statement: str, max_steps: int) -> Answer:

@@ -64,8 +64,7 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     Raises:
         UserError: the frame lacks columns of `Store.frame`.
     """
-    rows = complete_rows(frame, NEEDED)
-    networks = Grouped(rows, GROUP)
+    networks = complete_networks(frame, NEEDED)
     lines = networks.first([*GROUP, *LABELS, *_SAME])
     lines["n"] = networks.size()
     lines["accuracy_sd"] = networks.sd("accuracy")
@@ -81,8 +80,8 @@ def machines(summary: pd.DataFrame) -> list[str]:
     return sorted({one for several in summary["hardware"].dropna().unique() for one in several.split(" + ")})
 
 
-def complete_rows(frame: pd.DataFrame, needed: Sequence[str]) -> pd.DataFrame:
-    """The complete rows, a seed of a network once where frames were joined.
+def complete_networks(frame: pd.DataFrame, needed: Sequence[str]) -> Grouped:
+    """The complete rows by network and context, a seed once where frames were joined.
 
     Raises:
         UserError: the frame lacks one of the columns that are needed.
@@ -90,8 +89,10 @@ def complete_rows(frame: pd.DataFrame, needed: Sequence[str]) -> pd.DataFrame:
     missing = [name for name in needed if name not in frame.columns]
     if missing:
         raise UserError(f"the frame lacks the columns {', '.join(missing)}; give the whole of store.frame()")
-    complete = frame[frame["status"] == "complete"]
-    return complete[~complete.duplicated([*GROUP, "seed"])]
+    is_complete = frame["status"] == "complete"
+    networks = Grouped(frame if is_complete.all() else frame[is_complete], GROUP)
+    again = networks.repeats("seed")
+    return Grouped(networks.rows[~again], GROUP) if again.any() else networks
 
 
 def _with_intervals(lines: pd.DataFrame, networks: Grouped) -> pd.DataFrame:
