@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -54,7 +53,13 @@ class StorageError(UserError):
 
 def insert(table: sa.Table, dialect: str) -> Any:
     """An INSERT that can say ON CONFLICT, in the dialect of that name."""
-    return (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
+    if dialect == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # a twentieth of a second, for those who use it
+
+    return postgresql.insert(table)
 
 
 def find_version(engine: Engine, shown: str) -> int | None:

@@ -1,4 +1,7 @@
-"""How `top`, `pareto` and `query` read, sort, cut and print: one way for all three."""
+"""How `top`, `pareto` and `query` read, sort, cut and print: one way for all three.
+
+What ranks is imported where it is used: SciPy takes a tenth of a second, and a query needs none.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,7 @@ import pandas as pd
 from results.axes import with_axes
 from results.columns import AXES, HEAVY, check_columns
 from results.frames import frame_of
-from results.grouping import GROUPABLE, group, rank_groups
-from results.ranking import pareto, top
 from results.row import COLUMNS, CONTEXT
-from results.summary import NEEDED, SUMMARY
-from search.notes import on_groups, on_means, on_ranking
 from search.result_options import names
 from search.tables import MOST_ON_SCREEN, Output, context_line, deliver, markdown, records, table, with_interval
 
@@ -47,19 +46,28 @@ class Asking:
         self.output = output
 
     def top(self, number: int, by: str | None, group_by: list[str]) -> None:
+        from results.grouping import rank_groups
+        from results.ranking import top
+        from search.notes import on_groups, on_ranking
+
         if group_by:
             lines = rank_groups(self._groups(group_by), by or "accuracy")
             self._emit(lines.groupby(list(CONTEXT)).head(number), [*group_by, *_GROUPED], on_groups)
             return
-        self._check([*SUMMARY, *AXES])
+        self._check_summary()
         self._emit(self._with_axes(top(self._complete(), number, by or "expected")), _RANKED, on_ranking)
 
     def pareto(self, maximise: list[str], minimise: list[str]) -> None:
-        self._check([*SUMMARY, *AXES])
+        from results.ranking import pareto
+        from search.notes import on_means
+
+        self._check_summary()
         self._emit(self._with_axes(pareto(self._complete(), maximise, minimise)), _RANKED, on_means)
 
     def query(self, group_by: list[str]) -> None:
         if group_by:
+            from search.notes import on_groups
+
             self._emit(self._groups(group_by), [*group_by, *_GROUPED], on_groups)
             return
         self._check([*COLUMNS, *AXES])
@@ -83,11 +91,20 @@ class Asking:
         self.columns = list(allowed) if self.columns == ["all"] else check_columns(self.columns, allowed)
         check_columns(self._sorted_by, allowed)
 
+    def _check_summary(self) -> None:
+        from results.summary import SUMMARY
+
+        self._check([*SUMMARY, *AXES])
+
     def _complete(self, *more: str) -> pd.DataFrame:
         """What a ranking needs of the complete rows."""
+        from results.summary import NEEDED
+
         return frame_of(self.storages, self.where, list(dict.fromkeys([*NEEDED, *more])), status="complete")
 
     def _groups(self, group_by: list[str]) -> pd.DataFrame:
+        from results.grouping import GROUPABLE, group
+
         check_columns(group_by, GROUPABLE)
         lines = group(self._complete(*(name for name in group_by if name not in AXES)), group_by)
         self._check(list(lines.columns))
