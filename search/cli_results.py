@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from search.cli_trust import FIDELITY_EPILOG, NOISE_EPILOG, fidelity, noise
 from search.storage import STORAGE, STORAGE_DEFAULT, open_storage, without_password
 from search_space.errors import UserError
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
     from search_space import AttentionDesign, Layered
 
-app = typer.Typer(help="Ask the storage: top, pareto, show, query, noise.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Ask the storage: top, pareto, show, query, noise, fidelity.", no_args_is_help=True, rich_markup_mode=None
+)
 
 WHERE = Annotated[str | None, typer.Option(help="Only rows for which this holds, as \"backbone == 'resnet20'\".")]
 JSON = Annotated[bool, typer.Option("--json", help="A JSON array of rows.")]
@@ -99,20 +102,8 @@ def show(
         _show_row(row)
 
 
-@app.command(epilog='Example: attnas results noise --where "seed >= 100"')
-def noise(storage: STORAGE = STORAGE_DEFAULT, where: WHERE = None, as_json: JSON = False, as_csv: CSV = False) -> None:
-    """The spread of accuracy between designs beside that between seeds of one design."""
-    from results.statistics import COLUMNS
-    from results.statistics import noise as spread
-    from search.tables import context_line, emit, records, table
-
-    frame = spread(_frame(storage, where))
-    if as_json or as_csv:
-        emit(frame, as_json=as_json, as_csv=as_csv, columns=list(COLUMNS))
-        return
-    for row in records(frame):
-        print(context_line(row))
-        table([row], list(COLUMNS))
+app.command(epilog=NOISE_EPILOG)(noise)
+app.command(epilog=FIDELITY_EPILOG)(fidelity)
 
 
 def _frame(storage: str, where: str | None) -> pd.DataFrame:
