@@ -18,7 +18,7 @@ _LIMITED = {"macs": "macs", "params": "params", "latency": "latency_seconds"}
 
 @dataclass(frozen=True)
 class StoredStudy:
-    """A search with what its config says. Raises `UserError` where it is none, or another version of attnas wrote it."""
+    """A search with what its config says. Raises `UserError` where it is none, or of another version of attnas."""
 
     stored: Study
 
