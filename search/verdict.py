@@ -41,9 +41,13 @@ def points(accuracy: float) -> str:
     return "?" if math.isnan(accuracy) else f"{100 * accuracy:.2f}"
 
 
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:g} %"
+
+
 def _race(state: Confirmation) -> Iterator[str]:
     width = max(len(arm.design) for arm in state.arms)
-    yield f"{'design':{width}}  seeds  mean %  less the best other, {1 - state.alpha:.0%} of all together"
+    yield f"{'design':{width}}  seeds  mean %  less the best other, {_percent(1 - state.alpha)} intervals together"
     for arm in sorted(state.arms, key=_order):
         mean = "-" if math.isnan(arm.mean) else points(arm.mean)
         yield f"{arm.design:{width}}  {arm.n:>5}  {mean:>6}  {_interval(arm):>18}  {_fate(arm, state)}".rstrip()
@@ -86,8 +90,8 @@ def _decision(state: Confirmation) -> Iterator[str]:
         yield f"No winner: {len(state.standing)} designs can't be told apart from the best: {names}."
         yield f"{state.leader} has the highest mean of them."
     yield (
-        f"The level: whatever the truth, the best of these designs is sent out in at most {state.alpha:.0%} of such "
-        "confirmations, looks after each round of seeds included. The means above chose the leader and flatter it."
+        f"The level: whatever the truth, the best of these designs is sent out in at most {_percent(state.alpha)} of "
+        "such confirmations, looks after each round of seeds included. The means above chose the leader and flatter it."
     )
 
 
@@ -100,7 +104,7 @@ def _report(report: Report, title: str) -> Iterator[str]:
     width = max(len(mean.design) for mean in report.means)
     for mean in report.means:
         failed = f", {mean.failed} failed" if mean.failed else ""
-        between = f"{LEVEL:.0%} interval {points(mean.low)} to {points(mean.high)}"
+        between = f"{_percent(LEVEL)} interval {points(mean.low)} to {points(mean.high)}"
         yield f"  {mean.design:{width}}  {points(mean.mean)} %, {between}, n = {mean.n}{failed}"
     for gap in report.gaps:
         yield f"  {_gap(gap, report.means[0].design)}"
@@ -109,7 +113,7 @@ def _report(report: Report, title: str) -> Iterator[str]:
 def _gap(gap: Gap, leader: str) -> str:
     if math.isnan(gap.gap):
         return f"{leader} less {gap.against}: no seed trained both"
-    between = f", {LEVEL:.0%} interval {100 * gap.low:+.2f} to {100 * gap.high:+.2f}" if gap.n > 1 else ""
+    between = f", {_percent(LEVEL)} interval {100 * gap.low:+.2f} to {100 * gap.high:+.2f}" if gap.n > 1 else ""
     return f"{leader} less {gap.against}: {100 * gap.gap:+.2f} points{between}, n = {gap.n} pairs of a seed"
 
 
@@ -123,6 +127,8 @@ def _next(state: Confirmation) -> str:
             "Next: take the cheapest of them (`attnas results pareto`), or ask for more: --again with more --seeds; "
             "`attnas results noise` says how many a gap needs."
         )
+    if state.winner == "none":
+        return "Next: no attention beats these designs; search on, or at more epochs."
     if state.final is None:
         return "Next: the same command with --final trains it at full length and measures it once on the test split."
-    return f"Next: attnas retrain '{state.winner}' on the images it is meant for."
+    return f"Next: attnas retrain '{state.winner}' --data PATH trains it on an ImageNet-style tree."

@@ -8,10 +8,10 @@ import json
 import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from test_results_row import a_row
 
 from results import open_store
 from results.confirmed import confirmations, is_search
@@ -232,17 +232,13 @@ def test_what_is_reported_of_the_winner_is_free_of_its_luck():
     study = Study(id="s", name="s", config=plan, created=0.0)
     random = np.random.default_rng(0)
     chosen, reported, held, gap_held, draws = [], [], 0, 0, 1000
-    one = a_row()
     for _ in range(draws):
         runs = 0.5 + 0.01 * random.normal(size=(10, 5))
         now = race(runs[:5])
         leader = now.leader
         chosen.append(now.mean[leader])
-        rows = {
-            (networks[arm], seed): replace(one, accuracy=float(runs[seed, arm]))
-            for seed in range(5, 10)
-            for arm in range(5)
-        }
+        runs_of = {(networks[arm], seed): float(runs[seed, arm]) for seed in range(5, 10) for arm in range(5)}
+        rows = {run: SimpleNamespace(status="complete", accuracy=accuracy) for run, accuracy in runs_of.items()}
         measured = {networks[leader]: "the leader"} | {n: n for n in networks[:2] if n != networks[leader]}
         report = report_of(study, rows, measured, tuple(range(5, 10)))
         mean, gap = report.means[0], report.gaps[0]
@@ -269,7 +265,7 @@ def test_the_command_confirms_tells_and_tells_again(attnas, world, tree, monkeyp
     )
     words = ("confirm", "--top", 2, "--seeds", 3, *data, *SETTINGS, *FLOAT)
     done = attnas(*words)
-    assert done.code == 0 and "Winner: max/conv1d." in done.out and "at most 5% of such confirmations" in done.out
+    assert done.code == 0 and "Winner: max/conv1d." in done.out and "at most 5 % of such confirmations" in done.out
     assert "max/conv1d less none" in done.out and "n = 3 pairs" in done.out and "out after" in done.out
     assert "begun: confirm-folder-little-images" in done.err
     count = len(world.trained)

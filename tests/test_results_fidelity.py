@@ -1,5 +1,7 @@
 """Cheap fidelities against the dearest. Oracles: scipy.stats, simulated truth, definitions pair by pair."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,13 +44,13 @@ def test_the_bootstrap_is_that_of_scipy_over_the_same_resamplings():
 
 
 def test_the_bootstrap_intervals_hold_the_true_correlation_about_as_often_as_they_say():
-    """Oracle: simulated truth; a percentile interval over 40 designs is a little short, not more."""
+    """Oracle: simulated truth; a percentile interval over 25 designs is a little short, not more."""
     random = np.random.default_rng(4)
     rho, held, draws = 0.6, {"kendall": 0, "spearman": 0}, 1000
     truth = {"kendall": kendall_of(rho), "spearman": spearman_of(rho)}
     for _ in range(draws):
-        x = random.normal(size=40)
-        y = rho * x + (1 - rho**2) ** 0.5 * random.normal(size=40)
+        x = random.normal(size=25)
+        y = rho * x + (1 - rho**2) ** 0.5 * random.normal(size=25)
         found = agreement(x, y, k=5, draws=200)
         for name, value in truth.items():
             _, low, high = getattr(found, name)
@@ -120,21 +122,17 @@ def test_families_are_never_mixed_unless_asked_for_and_then_they_are_labelled():
 def test_the_ceiling_is_what_two_noisy_measurements_of_one_truth_reach():
     """Oracle: simulation; both fidelities order the designs alike but for the luck of their seeds."""
     random = np.random.default_rng(6)
-    designs, seeds = 300, 2
+    designs, seeds = 1000, 2
     truth = random.normal(0.5, 0.02, designs)
     frames = []
     for epochs, luck in ((3, 0.03), (9, 0.01)):
-        values = truth[:, None] + random.normal(0, luck, (designs, seeds))
-        rows = rows_at(truth, epochs, seeds=range(seeds), schedule=epochs, recipe_hash=f"r{epochs}")
-        frames.append(frame_of(rows).sort_values(["network_key", "seed"], key=_number).assign(accuracy=values.ravel()))
+        rows = pd.DataFrame([asdict(row) for row in rows_at([0.5] * designs, epochs, epochs, range(seeds))])
+        values = np.repeat(truth, seeds) + random.normal(0, luck, designs * seeds)
+        frames.append(rows.assign(accuracy=values, recipe_hash=f"r{epochs}"))
     line = fidelity(pd.concat(frames), draws=1).iloc[0]
-    assert line["kendall"] == pytest.approx(line["kendall_ceiling"], abs=0.06)
-    assert line["spearman"] == pytest.approx(line["spearman_ceiling"], abs=0.06)
+    assert line["kendall"] == pytest.approx(line["kendall_ceiling"], abs=0.04)
+    assert line["spearman"] == pytest.approx(line["spearman_ceiling"], abs=0.04)
     assert line["spearman_ceiling"] < 0.8 and line["same_training"] == 0
-
-
-def _number(column):
-    return column.str[1:].astype(int) if column.dtype == object or str(column.dtype) == "str" else column
 
 
 @pytest.mark.parametrize("given", [{"k": 0}, {"draws": 0}])
