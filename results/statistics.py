@@ -16,10 +16,6 @@ from search_space.errors import UserError
 GAPS = (0.25, 0.5, 1.0, 2.0)
 """Differences of accuracy that people ask for, in points (per cent of the images)."""
 
-SPREAD = ("designs", "runs", "sd_between_seeds", "sd_low", "sd_high", "sd_between_designs", "variance_ratio")
-CEILINGS = ("pearson_truth", "spearman_truth", "kendall_truth", "pearson_again", "spearman_again", "kendall_again")
-COLUMNS = SPREAD
-
 
 def noise(frame: pd.DataFrame, gaps: Sequence[float] = GAPS, seeds: float | None = None) -> pd.DataFrame:
     """One-way random-effects analysis of variance of accuracy in each context that has a design with two seeds.

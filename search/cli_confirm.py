@@ -61,6 +61,9 @@ def confirm_command(
     final_seeds: Annotated[int, typer.Option(min=1, help="Trainings of each of the three.")] = 3,
     final_recipe: Annotated[str, typer.Option(help="smoke | proxy | full.")] = "full",
     final_epochs: Annotated[int | None, typer.Option(help="Epochs instead of that recipe's own.")] = None,
+    final_settings: Annotated[
+        list[str] | None, typer.Option("--final-set", help="FIELD=VALUE of that recipe; repeatable.")
+    ] = None,
     second_look: Annotated[
         bool, typer.Option("--second-look", help="Measure on the test split although it was done before.")
     ] = False,
@@ -77,7 +80,7 @@ def confirm_command(
     that had no part in choosing it. Stop it as you like: the same command goes on, also in several processes at once.
     """
     check_storage(storage)
-    in_full = chosen_recipe(final_recipe, final_epochs, None)
+    in_full = chosen_recipe(final_recipe, final_epochs, final_settings)
     from search.confirm import Asked
     from search.known_context import Restored, Wanted, pick_context
 

@@ -157,7 +157,7 @@ def _facts(study: Study, store: Store) -> dict[str, Any]:
 
 def _confirm_facts(study: Study, store: Store) -> dict[str, Any]:
     """Of a confirmation, or of its evaluation on the test split: a trial is a training that it named."""
-    from results.confirmed import rows_of
+    from results.reported import rows_of
 
     config, rows = study.config, list(rows_of(study, store).values())
     return {

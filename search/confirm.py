@@ -10,7 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from results.best import FEWEST_SEEDS
-from results.confirmed import CONFIRM, Confirmation, Run, confirmation, is_a, rows_of
+from results.confirmed import CONFIRM, Confirmation, confirmation, is_a
+from results.reported import Run, rows_of
 from results.row import CONTEXT, Row
 from results.store import Store
 from results.studies import Study

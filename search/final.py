@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from results.confirmed import FINAL, Confirmation, Report, final_report, is_a, rows_of
+from results.confirmed import FINAL, Confirmation, final_report, is_a
+from results.reported import Report, rows_of
 from results.row import CONTEXT
 from results.store import Store
 from results.studies import Study

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 
 from results.best import Look
-from results.confirmed import Arm, Confirmation, Gap, Report
+from results.confirmed import Arm, Confirmation
+from results.reported import Gap, Report
 from results.spread import LEVEL
 from search.tables import context_line
 

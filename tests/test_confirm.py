@@ -224,7 +224,7 @@ def test_what_is_reported_of_the_winner_is_free_of_its_luck():
     """Oracle: simulated truth, 1,000 confirmations of five designs that are all alike: the mean of the seeds that chose
     is too high, the reported one is not, and its interval and that of the gap hold the truth as often as they say."""
     from results.best import race
-    from results.confirmed import report_of
+    from results.reported import report_of
     from results.studies import Study
 
     networks = [f"n{arm}" for arm in range(5)]
@@ -273,10 +273,16 @@ def test_the_command_confirms_tells_and_tells_again(attnas, world, tree, monkeyp
     facts = json.loads(again.out)
     assert facts["winner"] == "max/conv1d" and len(world.trained) == count
     assert facts["report"]["gaps"][0]["n"] == 3 and facts["context"]["data"] == "folder:little-images"
-    final = attnas(*words, "--final", "--final-recipe", "proxy", "--final-epochs", 3, "--final-seeds", 2)
-    assert (final.code == 2 and "batch_size" in final.err) or final.code == 0
+    final = (*words, "--final", "--final-epochs", 3, "--final-seeds", 2)
+    refused = attnas(*final)
+    assert refused.code == 2 and "batch_size" in refused.err and len(world.trained) == count
+    done = attnas(*final, "--final-set", "batch_size=6")
+    assert done.code == 0 and "Once on the test split (test split, recipe full, 3 epochs" in done.out
+    assert [split for _, _, split, _ in world.trained[count:]] == ["test"] * 6 and "attnas retrain" in done.out
+    again = attnas(*final, "--final-set", "batch_size=5")
+    assert again.code == 2 and "--second-look" in again.err
     listed = json.loads(attnas("study", "list", "--json").out)
-    assert [facts["kind"] for facts in listed][:1] == ["confirm"]
+    assert [facts["kind"] for facts in listed] == ["confirm", "final"]
     name = listed[0]["study"]
     assert "trainings, rows:" in attnas("study", "show", name).out
     board = attnas("dashboard", "--study", name, "-o", "board.db")
