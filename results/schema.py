@@ -40,6 +40,10 @@ _UPGRADES = {
         "measured DOUBLE PRECISION NOT NULL, PRIMARY KEY (network_key, hardware, conditions))",
         "INSERT INTO meta (name, value) VALUES ('last_seq', '0')",
     ),
+    3: (
+        "CREATE TABLE recipes (hash VARCHAR(32) NOT NULL PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, "
+        "content JSON NOT NULL)",
+    ),
 }
 """What makes of each older version the next one."""
 

@@ -16,6 +16,7 @@ from results.changes import Scope, changes
 from results.engine import open_engine
 from results.latencies import Latencies
 from results.lease import STALE_SECONDS, lease_is_dead
+from results.recipes import Recipes
 from results.row import COLUMNS, Row
 from results.schema import WRITE, StorageError, lock
 from results.studies import Studies
@@ -76,6 +77,11 @@ class Store:
     def latencies(self) -> Latencies:
         """The latencies that were measured on some hardware."""
         return Latencies(self)
+
+    @property
+    def recipes(self) -> Recipes:
+        """What the recipe hashes of rows stand for."""
+        return Recipes(self)
 
     @contextmanager
     def turn(self) -> Iterator[Turn]:

@@ -49,7 +49,7 @@ class Studies:
     def list(self) -> list[Study]:
         """Every study, oldest first."""
         with self._store.engine.connect() as connection:
-            return _select(connection)
+            return select(connection)
 
     def get(self, name: str) -> Study:
         """The study of this name.
@@ -69,16 +69,16 @@ class Studies:
             StudyError: the study of this name asks for something else, or the name cannot be one.
         """
         if name is not None:
-            _check_name(name)
+            check_name(name)
         wanted: dict[str, Any] = json.loads(_canonical(config))
         with self._store.turn() as turn:
             found = _alike(turn.connection, wanted, name)
             if found is not None:
                 return found
-            chosen = _free_name(turn.connection, default_name) if name is None else name
+            chosen = free_name(turn.connection, default_name) if name is None else name
             study = Study(id=uuid.uuid4().hex, name=chosen, config=wanted, created=time.time())
             values = {"id": study.id, "name": chosen, "config": wanted, "created": study.created}
-            turn.connection.execute(sa.insert(STUDIES).values(**values, config_hash=_hash(wanted)))
+            turn.connection.execute(sa.insert(STUDIES).values(**values, config_hash=config_hash(wanted)))
             return study
 
     def find(self, config: Mapping[str, Any], name: str | None) -> Study | None:
@@ -96,10 +96,10 @@ class Studies:
         Raises:
             StudyError: there is no such study, the new name is taken, or it cannot be one.
         """
-        _check_name(new)
+        check_name(new)
         with self._store.turn() as turn:
             study = _named(turn.connection, old)
-            if new != old and _select(turn.connection, _c.name == new):
+            if new != old and select(turn.connection, _c.name == new):
                 raise StudyError(f"study {old!r} cannot be called {new!r}: another one is; choose another name")
             turn.connection.execute(sa.update(STUDIES).where(_c.id == study.id).values(name=new))
 
@@ -120,14 +120,14 @@ class Studies:
             return turn.connection.execute(sa.delete(EVALUATIONS).where(EVALUATIONS.c.study == study.id)).rowcount
 
 
-def _select(connection: Connection, *wanted: sa.ColumnElement[bool]) -> list[Study]:
+def select(connection: Connection, *wanted: sa.ColumnElement[bool]) -> list[Study]:
     statement = sa.select(_c.id, _c.name, _c.config, _c.created).where(*wanted).order_by(_c.created, _c.id)
     return [Study(**found) for found in connection.execute(statement).mappings()]
 
 
 def _alike(connection: Connection, wanted: dict[str, Any], name: str | None) -> Study | None:
     """The study of this name, which must ask for what is wanted; without a name the oldest that asks for it."""
-    found = _select(connection, _c.config_hash == _hash(wanted) if name is None else _c.name == name)
+    found = select(connection, _c.config_hash == config_hash(wanted) if name is None else _c.name == name)
     if not found:
         return None
     _check_same(found[0], wanted)
@@ -135,7 +135,7 @@ def _alike(connection: Connection, wanted: dict[str, Any], name: str | None) -> 
 
 
 def _named(connection: Connection, name: str) -> Study:
-    by_name = {study.name: study for study in _select(connection)}
+    by_name = {study.name: study for study in select(connection)}
     if name in by_name:
         return by_name[name]
     names = f"there are: {', '.join(map(repr, by_name))}" if by_name else "it has none"
@@ -155,7 +155,7 @@ def _check_idle(connection: Connection, study: Study) -> None:
         )
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
     if not (0 < len(name) <= LONGEST_NAME and name.isprintable() and name == name.strip().strip("/")):
         raise StudyError(
             f"{name!r} cannot name a study; a name has 1 to {LONGEST_NAME} printable characters and neither begins nor "
@@ -163,9 +163,9 @@ def _check_name(name: str) -> None:
         )
 
 
-def _free_name(connection: Connection, wanted: str) -> str:
-    _check_name(wanted)
-    taken = {study.name for study in _select(connection)}
+def free_name(connection: Connection, wanted: str) -> str:
+    check_name(wanted)
+    taken = {study.name for study in select(connection)}
     if wanted not in taken:
         return wanted
     endings = (f"-{number}" for number in count(2))
@@ -173,7 +173,7 @@ def _free_name(connection: Connection, wanted: str) -> str:
 
 
 def _check_same(stored: Study, config: dict[str, Any]) -> None:
-    if _hash(stored.config) == _hash(config):
+    if config_hash(stored.config) == config_hash(config):
         return
     theirs, ours = dict(_leaves(stored.config)), dict(_leaves(config))
     differing = sorted(key for key in theirs.keys() | ours.keys() if _said(theirs, key) != _said(ours, key))
@@ -198,5 +198,5 @@ def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def _hash(config: Mapping[str, Any]) -> str:
+def config_hash(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(_canonical(config).encode("ascii")).hexdigest()[:32]

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from results.row import COLUMNS, Row
 
-SCHEMA_VERSION = 3  # results.schema upgrades from older ones
+SCHEMA_VERSION = 4  # results.schema upgrades from older ones
 METADATA = sa.MetaData()
 
 _SQL_TYPES: dict[Any, type[sa.types.TypeEngine[Any]]] = {
@@ -59,6 +59,14 @@ LATENCIES = sa.Table(
     sa.Column("seconds_iqr", sa.Double, nullable=False),
     sa.Column("n", sa.BigInteger, nullable=False),
     sa.Column("measured", sa.Double, nullable=False),
+)
+RECIPES = sa.Table(
+    "recipes",
+    METADATA,
+    sa.Column("hash", sa.String(32), primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("content", sa.JSON, nullable=False),
 )
 META = sa.Table(
     "meta",

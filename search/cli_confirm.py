@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from search.machine import chosen_recipe, interruptible
-from search.options import DATA_DIR, DEVICE, JSON, PRECISION, SETTINGS, SKIP_CORRUPT, THREADS
+from search.options import DATA_DIR, DEVICE, JSON, PRECISION, SKIP_CORRUPT, THREADS
 from search.storage import STORAGE, STORAGE_DEFAULT, check_storage, open_storage
 
 if TYPE_CHECKING:
@@ -52,7 +52,10 @@ def confirm_command(
     image_size: Annotated[int | None, typer.Option(help="Rows of images of so many pixels.")] = None,
     recipe: Annotated[str | None, typer.Option(help="Rows of this recipe.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Rows of so many epochs.")] = None,
-    settings: SETTINGS = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="FIELD=VALUE of the rows' recipe, if no storage kept it."),
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Begin a new confirmation, with fresher seeds.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Begin failed trainings again.")] = False,
     final: Annotated[
@@ -95,6 +98,7 @@ def confirm_command(
         restored = Restored(
             context,
             wanted,
+            store,
             settings=settings,
             data_dir=data_dir,
             skip_corrupt=skip_corrupt,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from search.cli_keep import EXPORT_EPILOG, IMPORT_EPILOG, export_results, import_results
+from search.cli_show import plot, report
 from search.cli_trust import FIDELITY_EPILOG, NOISE_EPILOG, fidelity, noise
 from search.storage import STORAGE, STORAGE_DEFAULT, open_storage, without_password
 from search_space.errors import UserError
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Ask the storage: top, pareto, show, query, noise, fidelity.", no_args_is_help=True, rich_markup_mode=None
 )
+app.command("export", epilog=EXPORT_EPILOG)(export_results)
+app.command("import", epilog=IMPORT_EPILOG)(import_results)
+
+app.command(epilog="Example: attnas results report -o report.html")(report)
+app.command(epilog="Example: attnas results plot front -o front.png --by params")(plot)
 
 WHERE = Annotated[str | None, typer.Option(help="Only rows for which this holds, as \"backbone == 'resnet20'\".")]
 JSON = Annotated[bool, typer.Option("--json", help="A JSON array of rows.")]

@@ -90,9 +90,12 @@ def show(
     facts = _about(chosen) if isinstance(chosen, AttentionDesign) else {"design": str(chosen), "key": chosen.key}
     facts |= {"backbone": backbone, "image_size": size, "stages": _stages(pairs)}
     if plot is not None:
-        from search.plots import draw_bases
+        from results.figure_bases import NOTE, bases
+        from results.figure_style import check_picture, write_picture
 
-        draw_bases(list(dict.fromkeys(pairs)), str(chosen) if "words" in facts else "place by place", plot)
+        check_picture(plot)
+        title = str(chosen) if "words" in facts else "place by place"
+        write_picture(bases(list(dict.fromkeys(pairs)), f"{title}: {NOTE}"), plot)
     print(json.dumps(facts)) if as_json else _say(facts)
 
 

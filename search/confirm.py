@@ -17,7 +17,7 @@ from results.store import Store
 from results.studies import Study
 from search.failures import POLICIES
 from search.objective import Setting
-from search.recording import record
+from search.recording import keep_recipe, record
 from search.replicate import Unwatched, Watch
 from search_space import AttentionDesign, Layered, UserError, find_design
 from trainers import Outcome
@@ -163,6 +163,7 @@ def confirm(study: Study, setting: Setting, store: Store, watch: Teller | None =
 def train_runs(wanted: Sequence[Run], study: Study, setting: Setting, store: Store, watch: Watch) -> None:
     """Once over these runs; waits if others are at work on all of them."""
     designs = dict(zip(study.config["networks"], study.config["designs"], strict=True))
+    keep_recipe(setting.recipe, store)
     moved = False
     for network, seed in wanted:
         design = find_design(designs[network])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,13 +81,17 @@ def _there(groups: list[pd.DataFrame]) -> str:
     return "there are: " + "; ".join(lines)
 
 
-def restored_recipe(context: Mapping[str, Any], settings: list[str] | None) -> Recipe:
-    """The recipe that the rows of a context were trained by: the named one, held constant if a search halved.
+def restored_recipe(context: Mapping[str, Any], settings: list[str] | None, store: Store) -> Recipe:
+    """The recipe that the rows of a context were trained by: as the storage keeps it; of rows from before it kept
+    recipes the named one with the same settings, held constant if a search halved.
 
-    Raises `UserError` where it can't be told from name and settings.
+    Raises `UserError` where it can't be told.
     """
     from trainers.recipe import RECIPES, find_recipe
 
+    kept = _kept_recipe(context, store)
+    if kept is not None:
+        return kept
     if context["recipe"] not in RECIPES:
         raise UserError(
             f"the rows are of the recipe {context['recipe']!r}, which can't be trained from here; allowed: "
@@ -102,6 +106,19 @@ def restored_recipe(context: Mapping[str, Any], settings: list[str] | None) -> R
         f"the rows were trained by a changed recipe {context['recipe']} (hash {context['recipe_hash']}); {given}it is "
         f"{straight.hash}, or {straight.held().hash} in a search that halves. Give the same --set FIELD=VALUE as then."
     )
+
+
+def _kept_recipe(context: Mapping[str, Any], store: Store) -> Recipe | None:
+    """From the table of recipes; None where it is not there, of another kind, or means something else by now."""
+    from trainers import Recipe
+
+    kept = store.recipes.get(context["recipe_hash"])
+    if kept is None or kept.kind != Recipe.__name__:
+        return None
+    names = {field.name for field in fields(Recipe)} - {"name", "epochs"}
+    values = {name: value for name, value in kept.content.items() if name in names}
+    recipe = Recipe(name=context["recipe"], epochs=context["schedule_epochs"], **values)
+    return recipe if recipe.hash == kept.hash else None
 
 
 def known_backbone(context: Mapping[str, Any], given: str | None) -> str:
@@ -130,6 +147,7 @@ class Restored:
         self,
         context: Mapping[str, Any],
         wanted: Wanted,
+        store: Store,
         *,
         settings: list[str] | None = None,
         data_dir: Path | None = None,
@@ -140,7 +158,7 @@ class Restored:
     ) -> None:
         self.context, self._device, self._precision, self._threads = context, device, precision, threads
         self._backbone = known_backbone(context, wanted.backbone)
-        self._recipe = restored_recipe(context, settings)
+        self._recipe = restored_recipe(context, settings, store)
         self._spec = data_spec(context, wanted.data)
         self._data_dir, self._skip_corrupt = data_dir, skip_corrupt
 

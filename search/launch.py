@@ -21,6 +21,7 @@ from search.latency import check_hardware
 from search.lookout import Report, SearchError, Silent
 from search.objective import Setting
 from search.objectives import Objectives
+from search.recording import keep_recipe
 from search.request import Request
 from search.samplers import SAMPLERS
 from search.study import Study
@@ -195,6 +196,7 @@ def run(
         study.sync()
         if study.latencies is not None:
             check_hardware(study.mirror.finished.values(), study.latencies)
+        keep_recipe(setting.recipe, store)
         study.id = store.studies.begin(request.config(setting), name, request.default_name(setting)).id
         study.mirror.forget()  # what was trained for this study outside its space is seen only now
         study.sync()

@@ -10,7 +10,7 @@ from typing import Any
 
 from results.row import Row
 from results.store import Store
-from search.recording import key_on, record, running_row
+from search.recording import keep_recipe, key_on, record, running_row
 from search_space import AttentionDesign, Layered
 from search_space.sites import check
 from trainers import Cost, ImageData, Outcome, Recipe, design_cost, sites, train
@@ -108,4 +108,5 @@ def evaluate(
 ) -> tuple[Row, bool]:
     """The row of this evaluation, and whether it was trained now (see `record`). Raises `DesignError`."""
     setting.check(design)
+    keep_recipe(setting.recipe, store)
     return record(setting.row(design, seed), store, lambda: setting.train(design, seed, on_epoch=on_epoch))

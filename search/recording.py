@@ -11,14 +11,16 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from results.lease import heartbeat, this_owner
+from results.recipes import KeptRecipe
 from results.retry import persistently
 from results.row import Row
 from results.store import Store
 from search.failures import attempt
 from search_space import AttentionDesign, Layered, UserError
 from search_space.sites import network_key
-from trainers import Cost, Outcome, design_cost, sites
+from trainers import Cost, Outcome, Recipe, design_cost, sites
 from trainers.factories import versioned
+from trainers.imagenet_recipe import RetrainRecipe
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +67,16 @@ def key_on(design: AttentionDesign | Layered, backbone: str, image_size: int, nu
     return network_key(
         design, backbone=network, image_size=image_size, num_classes=num_classes, sites=places, scale=scale
     )
+
+
+def keep_recipe(recipe: Recipe | RetrainRecipe, store: Store) -> None:
+    """Write down what the recipe's hash stands for, once a storage: rows say no more than the hash.
+
+    Raises:
+        RecipeConflictError: the storage knows the hash as something else.
+    """
+    kept = KeptRecipe(hash=recipe.hash, kind=type(recipe).__name__, name=recipe.name, content=recipe.content)
+    persistently(lambda: store.recipes.keep(kept), f"the recipe {recipe.name}")
 
 
 def record(row: Row, store: Store, training: Callable[[], Outcome]) -> tuple[Row, bool]:

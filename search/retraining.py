@@ -7,7 +7,7 @@ from pathlib import Path
 
 from results.row import Row
 from results.store import Store
-from search.recording import record, running_row
+from search.recording import keep_recipe, record, running_row
 from search_space import AttentionDesign, Layered
 from trainers import Outcome, imagenet
 from trainers.factories import versioned
@@ -66,6 +66,7 @@ def retrain(
             on_epoch=lambda record: _say(epoch_line(record, recipe.epochs)),
         )
 
+    keep_recipe(recipe, store)
     row, trained = record(running_row(design, seed, context, scale=recipe.scale), store, training)
     if not trained:
         _say(_why_not_trained(row))

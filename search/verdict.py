@@ -11,6 +11,9 @@ from results.reported import Gap, Report
 from results.spread import LEVEL
 from search.tables import context_line
 
+_FRESH = "Fresh seeds that had no part in the choice"
+_TEST = "Once on the test split"
+
 
 def verdict(state: Confirmation) -> Iterator[str]:
     """Lines: the race, who won it, what fresh seeds say of the leader, what to do next."""
@@ -21,12 +24,20 @@ def verdict(state: Confirmation) -> Iterator[str]:
     yield from _decision(state)
     if state.report is not None:
         yield ""
-        yield from _report(state.report, "Fresh seeds that had no part in the choice")
+        yield from _report(state.report, _FRESH)
     if state.final is not None:
         yield ""
-        yield from _report(state.final, "Once on the test split")
+        yield from _report(state.final, _TEST)
     yield ""
     yield _next(state)
+
+
+def told(state: Confirmation) -> list[str]:
+    """Sentences: who won, and what fresh seeds say of the leader."""
+    lines = list(_decision(state))
+    for report, title in ((state.report, _FRESH), (state.final, _TEST)):
+        lines += [] if report is None else [line.strip() for line in _report(report, title)]
+    return lines
 
 
 def went(look: Look, state: Confirmation) -> str:

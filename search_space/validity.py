@@ -33,9 +33,11 @@ def check(design: AttentionDesign) -> None:
             refuse(axis, getattr(design, axis), "a word of a design's text, as avg or mlp")
     if design.squeeze not in (*SQUEEZES, *BLOCKS) and not design.statistics:
         refuse("squeeze", design.squeeze, f"{', '.join(SQUEEZES)}, statistics joined by +, or {', '.join(BLOCKS)}")
+    if design.squeeze not in ("none", *BLOCKS) and design.excitation not in EXCITATIONS:
+        refuse("excitation", design.excitation, ", ".join(EXCITATIONS))  # before its options: mlpp-r16 is a mlp
     _check_basis(design)
-    _check_excitation(design)
     _check_options(design)
+    _check_excitation(design)
     _check_placement(design)
 
 
@@ -116,8 +118,7 @@ def _check_excitation(design: AttentionDesign) -> None:
         if design.excitation is not None or any(getattr(design, n) != v for n, v in _OPTION_DEFAULTS.items()):
             refuse("excitation", design.excitation, "nothing: the squeeze is none")
         return
-    if design.excitation not in EXCITATIONS:
-        refuse("excitation", design.excitation, ", ".join(EXCITATIONS))
+    assert design.excitation is not None  # `check` has refused it
     one = EXCITATIONS[design.excitation].one_number or design.groups is not None
     if one and design.numbers > 1:
         refuse("excitation", design.excitation, "one number a channel; drop `-each` and `+`, or choose mlp or conv1d")

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from browser import NO_BROWSER
 
 MISSING = "no PostgreSQL server binaries (initdb, postgres) on this machine: apt-get install postgresql"
 NO_DRIVER = "no driver for PostgreSQL: pip install 'psycopg[binary]'"
@@ -118,10 +119,10 @@ def postgres_url(postgres: Server) -> Iterator[str]:
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """A skip of half of the laws must not be a letter among dots."""
     skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
-    for reason in (MISSING, NO_DRIVER):
+    for reason, where in ((MISSING, "ON POSTGRESQL"), (NO_DRIVER, "ON POSTGRESQL"), (NO_BROWSER, "IN A BROWSER")):
         number = sum(reason in text for text in skipped)
         if number:
-            terminalreporter.write_line(f"NOT TESTED ON POSTGRESQL: {number} tests skipped, {reason}", red=True)
+            terminalreporter.write_line(f"NOT TESTED {where}: {number} tests skipped, {reason}", red=True)
 
 
 def _ordinary_account() -> pwd.struct_passwd:

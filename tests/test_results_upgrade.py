@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from test_results_row import a_row, running
 
 from results import StorageError, open_store
+from results.recipes import KeptRecipe
 from results.row import COLUMNS
 
 # what attnas 0.1.0 made (commit d9ebf0c), as SQLAlchemy wrote its results/table.py out
@@ -60,7 +61,37 @@ INSERT INTO evaluations VALUES (
     'conv+linear', 270000, 2.5, NULL, NULL, NULL, '{"torch": "2"}', NULL, NULL, NULL, 1.0, 2.0
 );
 """
-OLD = {"version 1": VERSION_1, "version 2": VERSION_2}
+# the same at commit eaa5da9, which had studies, latencies and an order of commits
+VERSION_3 = """
+CREATE TABLE evaluations (
+    identity VARCHAR(32) NOT NULL, network_key TEXT NOT NULL, recipe_hash TEXT NOT NULL, data_hash TEXT NOT NULL,
+    split TEXT NOT NULL, epochs BIGINT NOT NULL, schedule_epochs BIGINT NOT NULL, seed BIGINT NOT NULL,
+    "key" TEXT NOT NULL, design TEXT NOT NULL, data TEXT NOT NULL, backbone TEXT NOT NULL, image_size BIGINT NOT NULL,
+    num_classes BIGINT NOT NULL, recipe TEXT NOT NULL, status TEXT NOT NULL, failure TEXT, error TEXT,
+    accuracy DOUBLE PRECISION, loss DOUBLE PRECISION, settled TEXT, curves JSON NOT NULL, macs BIGINT NOT NULL,
+    macs_convention TEXT NOT NULL, params BIGINT NOT NULL, seconds DOUBLE PRECISION, peak_memory_bytes BIGINT,
+    precision TEXT, hardware TEXT, versions JSON NOT NULL, "commit" TEXT, owner TEXT, heartbeat DOUBLE PRECISION,
+    started DOUBLE PRECISION, finished DOUBLE PRECISION, study TEXT, attempts BIGINT NOT NULL,
+    latency_seconds DOUBLE PRECISION, epochs_trained DOUBLE PRECISION, progress DOUBLE PRECISION, seq BIGINT NOT NULL,
+    PRIMARY KEY (identity)
+);
+CREATE INDEX evaluations_changes ON evaluations (status, seq);
+CREATE TABLE studies (id VARCHAR(32) NOT NULL, name TEXT NOT NULL, config JSON NOT NULL,
+    config_hash VARCHAR(32) NOT NULL, created DOUBLE PRECISION NOT NULL, PRIMARY KEY (id), UNIQUE (name));
+CREATE TABLE latencies (network_key TEXT NOT NULL, hardware TEXT NOT NULL, conditions TEXT NOT NULL,
+    seconds DOUBLE PRECISION NOT NULL, seconds_iqr DOUBLE PRECISION NOT NULL, n BIGINT NOT NULL,
+    measured DOUBLE PRECISION NOT NULL, PRIMARY KEY (network_key, hardware, conditions));
+CREATE TABLE meta (name VARCHAR(64) NOT NULL, value TEXT NOT NULL, PRIMARY KEY (name));
+INSERT INTO meta VALUES ('schema_version', '3');
+INSERT INTO meta VALUES ('last_seq', '1');
+INSERT INTO evaluations VALUES (
+    'c79f45bc1e4102c89dc74e70f1b0a1f2', 'n0', 'r0', 'd0', 'validation', 10, 20, 3, 'avg/mlp-r16', 'avg/mlp-r16',
+    'synthetic', 'resnet8', 32, 100, 'proxy', 'complete', NULL, NULL, 0.5, 1.25, NULL, '[{"loss": 1.25}]', 41000000,
+    'conv+linear', 270000, 2.5, NULL, NULL, NULL, '{"torch": "2"}', NULL, NULL, NULL, 1.0, 2.0, NULL, 1, NULL, NULL,
+    NULL, 1
+);
+"""
+OLD = {"version 1": VERSION_1, "version 2": VERSION_2, "version 3": VERSION_3}
 ROW = a_row(curves=[{"loss": 1.25}], versions={"torch": "2"}, seconds=2.5, started=1.0, finished=2.0)
 
 
@@ -90,7 +121,7 @@ def test_an_old_storage_is_upgraded_where_it_lies_and_keeps_its_rows(old: str, r
     with open_store(old, read_only=read_only) as store:
         assert store.rows() == [ROW] and (ROW.settled, ROW.study, ROW.attempts) == (None, None, 1)
         assert tuple(store.frame().columns) == COLUMNS
-    assert version_of(old) == "3"
+    assert version_of(old) == "4"
 
 
 def test_an_upgraded_storage_keeps_and_finds_what_training_settled(old: str) -> None:
@@ -99,6 +130,14 @@ def test_an_upgraded_storage_keeps_and_finds_what_training_settled(old: str) -> 
     with open_store(old, read_only=True) as store:
         assert [row.settled for row in store.rows()] == [None, "dct-at01/mlp-r4"]
         assert list(store.frame("settled is not None")["seed"]) == [9]
+
+
+def test_an_upgraded_storage_knows_no_recipe_until_one_is_kept(old: str) -> None:
+    recipe = KeptRecipe(hash="r0", kind="Recipe", name="proxy", content={"momentum": 0.9})
+    with open_store(old) as store:
+        assert store.recipes.get("r0") is None and store.recipes.list() == []
+        store.recipes.keep(recipe)
+        assert store.recipes.list() == [recipe]
 
 
 def test_an_upgraded_storage_tells_of_old_results_once_and_of_new_ones_after_them(old: str) -> None:
@@ -135,7 +174,7 @@ def tables_of(url: str) -> dict[str, Any]:
 def test_an_upgraded_storage_has_the_tables_of_a_new_one(storage_url: str, version: str) -> None:
     new = tables_of(storage_url)
     execute(storage_url, "".join(f"DROP TABLE {table};" for table in new) + OLD[version])
-    assert tables_of(storage_url) == new and set(new) == {"evaluations", "meta", "studies", "latencies"}
+    assert tables_of(storage_url) == new and set(new) == {"evaluations", "meta", "studies", "latencies", "recipes"}
 
 
 def open_at_once(url: str, read_only: bool, barrier: Barrier, found: Queue[Any]) -> None:
@@ -160,7 +199,7 @@ def test_of_processes_that_open_an_old_storage_at_once_one_upgrades_it_and_all_r
     assert [found.get(timeout=60) for _ in processes] == [[ROW]] * 4
     for process in processes:
         process.join(timeout=60)
-    assert version_of(storage_url) == "3"
+    assert version_of(storage_url) == "4"
 
 
 def test_an_upgrade_that_another_process_has_made_meanwhile_is_not_made_again(
@@ -179,15 +218,16 @@ def test_an_upgrade_that_another_process_has_made_meanwhile_is_not_made_again(
     monkeypatch.setattr(engine, "upgrade", late)
     with open_store(old) as store:
         assert store.rows() == [ROW]
-    assert version_of(old) == "3"
+    assert version_of(old) == "4"
 
 
 def test_an_upgrade_that_fails_leaves_the_storage_as_it_was(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Columns and version go together: after a broken last statement the first ones are undone."""
     from results import schema
 
-    broken = (*schema._UPGRADES[2], "ALTER TABLE no_such_table ADD COLUMN x TEXT")
-    monkeypatch.setitem(schema._UPGRADES, 2, broken)
+    last = max(schema._UPGRADES)
+    broken = (*schema._UPGRADES[last], "ALTER TABLE no_such_table ADD COLUMN x TEXT")
+    monkeypatch.setitem(schema._UPGRADES, last, broken)
     with pytest.raises(StorageError, match="no_such_table"):
         open_store(old)
     monkeypatch.undo()
@@ -220,7 +260,7 @@ def test_an_old_storage_that_may_only_be_read_is_refused_with_what_to_do_and_unc
         with another_user(), pytest.raises(StorageError) as caught:
             open_store(f"sqlite:///{path}", read_only=True)
         said = str(caught.value)
-        assert "made by an older attnas" in said and "schema version 3" in said and "readonly" in said
+        assert "made by an older attnas" in said and "schema version 4" in said and "readonly" in said
         assert "let a user who may write to it open it once" in said and f"--storage sqlite:///{path}" in said
         assert path.read_bytes() == before
 

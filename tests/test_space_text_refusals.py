@@ -100,6 +100,7 @@ def test_digits_of_other_scripts_are_no_second_spelling(text: str) -> None:
         ("avg/mlp-r4-shared", "sharing", "shared", "several numbers a channel"),
         ("avg/mlp-r4-hard-add", "activation", "hard", "none with -add"),
         ("avg/gaussian-hard", "activation", "hard", "mlp, conv1d, affine, fc, cfc"),
+        ("avg/mlpp-r16", "excitation", "mlpp", "mlp, conv1d"),
         ("avg/cfc-bias", "bias", "True", "mlp, conv1d, fc"),
         ("dct-at07/fc", "selection", "at07", "pairs of 0 to 6"),
         ("dct-learned33/fc", "selection", "learned33", "1 to 32"),

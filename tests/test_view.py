@@ -119,7 +119,7 @@ def test_on_a_terminal_the_picture_shows_progress_workers_best_front_rungs_and_f
         drawn = Console(file=io.StringIO(), width=120)
         drawn.print(view._picture())
     text = drawn.file.getvalue()
-    assert view.name in text and "of 9 trials" in text and "left" in text
+    assert view.name in text and "of 9 trials" in text and "nearly done" in text
     assert "host:42" in text and "2/9" in text
     assert "9 at 1 > " in text and "promoted" in text and "failed: nan 1" in text
     best = view.snapshot.ranking.best
@@ -154,3 +154,12 @@ def test_nothing_is_left_behind_when_a_search_is_refused(kind):
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert threading.active_count() == before
+
+
+def test_a_study_says_which_other_asks_the_same_so_that_a_mistyped_name_is_seen(store, blobs, monkeypatch):
+    pretend(monkeypatch)
+    run(store, blobs, trials=2, study="cifar")
+    console = plain()
+    with Lines(console) as view:
+        run(store, blobs, trials=2, study="cifra", report=view)
+    assert "study cifra (asks the same as cifar, and shares its rows)" in console.file.getvalue()

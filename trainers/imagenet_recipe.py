@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from trainers.recipe import RecipeError, content_hash
+from trainers.recipe import RecipeError, content, content_hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +64,11 @@ class RetrainRecipe:
     def hash(self) -> str:
         usual = self.peak == 0.1 * self.batch_size / 256
         return content_hash(self, without=("epochs",), learning_rate=None if usual else float(self.peak))
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """Everything that the hash stands for, the defaults too; the learning rate as the number it comes to."""
+        return content(self, without=("epochs",), learning_rate=float(self.peak))
 
     def warmup_steps(self, steps_an_epoch: int) -> int:
         return round(min(self.warmup_epochs, self.epochs / 5) * steps_an_epoch)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator
+from dataclasses import Field, dataclass, fields, replace
 from typing import Any
 
 from search_space.errors import UserError
@@ -68,8 +69,16 @@ class Recipe:
 
     @property
     def hash(self) -> str:
-        meaningless = () if self.schedule == "constant" else ("cooldown",)
-        return content_hash(self, without=("name", "epochs", *meaningless))
+        return content_hash(self, without=self._not_covered)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """Everything that the hash stands for, the defaults too."""
+        return content(self, without=self._not_covered)
+
+    @property
+    def _not_covered(self) -> tuple[str, ...]:
+        return ("name", "epochs", *(() if self.schedule == "constant" else ("cooldown",)))
 
     def changed(self, **values: Any) -> Recipe:
         """The recipe with some values replaced (`epochs=5`, `gate_start="paper"`)."""
@@ -134,18 +143,33 @@ FULL = Recipe(name="full", epochs=200, batch_size=128)  # the CIFAR training tha
 RECIPES = {recipe.name: recipe for recipe in (SMOKE, PROXY, FULL)}
 
 
+# rows of before are not taken for these: since then a seed draws the network's weights before attention's
+_DRAWN = {"drawn": "network first"}
+
+
 def content_hash(recipe: Any, without: tuple[str, ...], **resolved: Any) -> str:
     """12 hex digits over the fields that differ from their defaults, so that a field added later changes no old hash.
 
     A default is therefore part of what every old row means: give a new value a new recipe instead.
     """
-    # rows of before are not taken for these: since then a seed draws the network's weights before attention's
-    content: dict[str, Any] = {"kind": type(recipe).__name__, "drawn": "network first"}
+    changed = {f.name: value for f, value in _covered(recipe, without, resolved) if value != f.default}
+    hashed = {"kind": type(recipe).__name__, **_DRAWN, **changed}
+    return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def content(recipe: Any, without: tuple[str, ...], **resolved: Any) -> dict[str, Any]:
+    """The fields that `content_hash` covers, those at their defaults too: recipes of one hash have one content."""
+    return _DRAWN | {f.name: value for f, value in _covered(recipe, without, resolved)}
+
+
+def _covered(recipe: Any, without: tuple[str, ...], resolved: dict[str, Any]) -> Iterator[tuple[Field[Any], Any]]:
     for field in fields(recipe):
         value = resolved.get(field.name, getattr(recipe, field.name))
-        if field.name not in without and value != field.default:
-            content[field.name] = float(value) if isinstance(field.default, float) else value
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+        if field.name in without:
+            continue
+        if value == field.default:
+            value = field.default  # 1 for True is the same recipe, and must read the same
+        yield field, float(value) if isinstance(field.default, float) else value
 
 
 def find_recipe(name: str) -> Recipe:

@@ -1,25 +1,28 @@
-"""Pictures. matplotlib is imported only here."""
+"""What a squeeze listens to: the rows of its basis, as pictures of the map."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from results.figure_style import MUTED, new_figure, style
 from search_space.design import AttentionDesign
-from search_space.errors import DesignError, UserError
+from search_space.errors import DesignError
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from search_space.bases import Array
     from search_space.sites import Site
 
-_FORMATS = (".png", ".svg", ".pdf")
 _MOST_TILES = 49
-_ACROSS = 16
-_TILE = 1.2  # inches; at 150 dots an inch a 56-pixel map keeps three dots a pixel
+_ACROSS = 8
+_FEWEST = 4
+_ASIDE = 2.6  # inches of a panel beside others: room for its heading
+_TILE = 1.0  # inches
 _HEADING = 0.5
-_NOTE = "red above zero, blue below, each tile scaled to itself"
+NOTE = "red above zero, blue below, each tile scaled to itself"
 
 
 @dataclass(frozen=True)
@@ -31,40 +34,41 @@ class Panel:
     tiles: list[Array]
 
 
-def draw_bases(heard: Sequence[tuple[AttentionDesign, Site]], title: str, path: Path) -> None:
+def bases(heard: Sequence[tuple[AttentionDesign, Site]], caption: str | None = None) -> Figure:
     """What each squeeze listens to on its map: a panel for each (design, site), a tile for every row of its basis.
 
-    Raises `UserError` for a squeeze without a basis, or an impossible file.
+    Raises `DesignError` for a squeeze without a basis.
     """
-    if path.suffix not in _FORMATS or path.is_dir():
-        raise UserError(f"plot file {str(path)!r} is not possible; allowed: a file that ends in {', '.join(_FORMATS)}.")
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
     panels = [_panel(design, site) for design, site in heard]
     lines = [-(-len(panel.tiles) // _ACROSS) for panel in panels]
     heights = [_HEADING + (_TILE + 0.2) * n for n in lines]
-    across = max(4, min(_ACROSS, max(len(panel.tiles) for panel in panels)))
-    figure = Figure(figsize=(0.5 + _TILE * across, 0.9 + sum(heights)), layout="constrained")
-    figure.suptitle(f"{title}\n{_NOTE}", fontsize="medium")
-    parts = figure.subfigures(len(panels), 1, height_ratios=heights, squeeze=False)[:, 0]
-    for part, panel, rows in zip(parts, panels, lines, strict=True):
-        part.suptitle(panel.heading, fontsize="small", x=0.01, ha="left")
-        axes = part.subplots(rows, across, squeeze=False).ravel()
-        for axis in axes:
-            axis.set_axis_off()
-        for axis, name, tile in zip(axes, panel.names, panel.tiles, strict=False):
-            largest = abs(tile).max() or 1.0
-            axis.imshow(tile, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest")
-            axis.set_title(name, fontsize="x-small")
-    try:
-        figure.savefig(path, dpi=150)
-    except OSError as error:
-        raise UserError(
-            f"plot file {str(path)!r} can't be written: {error.strerror}; name a file elsewhere."
-        ) from error
+    most = max(len(panel.tiles) for panel in panels)
+    aside = most <= 2 and len(panels) > 1  # small panels stand side by side
+    across = 2 if aside else max(_FEWEST, min(_ACROSS, most))
+    width = _ASIDE * len(panels) if aside else 0.5 + _TILE * across
+    with style():
+        figure = new_figure(width, (0.9 if caption else 0.1) + (max(heights) if aside else sum(heights)), caption)
+        if aside:
+            parts = figure.subfigures(1, len(panels), squeeze=False)[0]
+        else:
+            parts = figure.subfigures(len(panels), 1, height_ratios=heights, squeeze=False)[:, 0]
+        for part, panel, rows in zip(parts, panels, lines, strict=True):
+            part.set_facecolor("none")
+            part.suptitle(panel.heading, fontsize="small", x=0.01, ha="left")
+            axes = part.subplots(rows, across, squeeze=False).ravel()
+            for axis in axes:
+                axis.set_axis_off()
+            for axis, name, tile in zip(axes, panel.names, panel.tiles, strict=False):
+                largest = abs(tile).max() or 1.0
+                axis.imshow(tile, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest")
+                axis.set_title(name, fontsize="x-small", loc="center", color=MUTED)
+    return figure
+
+
+def check(heard: Sequence[tuple[AttentionDesign, Site]]) -> None:
+    """Raises `DesignError` where `bases` would."""
+    for design, site in heard:
+        _panel(design, site)
 
 
 def _panel(design: AttentionDesign, site: Site) -> Panel:

@@ -1,0 +1,52 @@
+"""The contexts in a frame: which rows may stand together, and what people call them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from results.row import CONTEXT, MEASURED
+from search_space.errors import UserError
+
+
+def contexts(frame: pd.DataFrame) -> list[pd.DataFrame]:
+    """The rows of each context, the one in which most designs are complete first, then most are measured.
+
+    A row that several storages hold counts once.
+    """
+    rows = frame.drop_duplicates("identity")
+    parts = [part for _, part in rows.groupby(list(CONTEXT), sort=True)]
+    return sorted(parts, key=lambda part: (-_designs(part, ("complete",)), -_designs(part, MEASURED)))
+
+
+def leading(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the first of `contexts`.
+
+    Raises:
+        UserError: no design is complete in any.
+    """
+    parts = contexts(frame)
+    if not parts or not (parts[0]["status"] == "complete").any():
+        raise UserError(
+            "no complete row: nothing to draw; `attnas results query \"status != 'complete'\"` lists what is"
+        )
+    return parts[0]
+
+
+def in_words(rows: pd.DataFrame) -> str:
+    """What a picture or a table of these rows of one context speaks of, so that no number is mistaken."""
+    return words_of(rows.iloc[0])
+
+
+def words_of(row: Mapping[Any, Any] | pd.Series[Any]) -> str:
+    return (
+        f"{row['data']} ({row['num_classes']} classes) at {row['image_size']} px, {row['split']} split, "
+        f"{row['backbone']}, recipe {row['recipe']} ({str(row['recipe_hash'])[:8]}), "
+        f"{row['epochs']} of {row['schedule_epochs']} epochs"
+    )
+
+
+def _designs(rows: pd.DataFrame, statuses: tuple[str, ...]) -> int:
+    return int(rows.loc[rows["status"].isin(statuses), "network_key"].nunique())

@@ -1,0 +1,144 @@
+"""Put rows from elsewhere beside ours. What is ours stays; a row is its identity, so that nothing is doubled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from results import recipes, studies
+from results.exchange import ExchangeError
+from results.exchange_read import Source
+from results.latencies import Latency
+from results.row import Row
+from results.schema import insert
+from results.store import Store
+from results.studies import Study
+from results.table import EVALUATIONS, LATENCIES, STUDIES
+from results.turn import Turn
+
+_c = EVALUATIONS.c
+_BATCH = 500  # rows a transaction, and parameters of a lookup: others write in between
+_RESULT = ("status", "accuracy", "loss")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One evaluation, two results: `ours` was kept. Each is its status, accuracy and loss."""
+
+    identity: str
+    design: str
+    seed: int
+    ours: tuple[Any, ...]
+    theirs: tuple[Any, ...]
+
+
+@dataclass
+class Merged:
+    """What came of a source. `ended` are rows that were running here and have theirs as their result now."""
+
+    name: str
+    rows: int = 0
+    new: int = 0
+    ended: int = 0
+    there: int = 0
+    differing: list[Difference] = field(default_factory=list)
+    studies: int = 0
+    renamed: dict[str, str] = field(default_factory=dict)
+    recipes: int = 0
+    latencies: int = 0
+
+
+def check(source: Source, on_row: Callable[[int], None] | None = None) -> int:
+    """Read all of a source and keep nothing; how many rows it has. Raises `ExchangeError` as `merge` would."""
+    source.studies(), source.recipes(), source.latencies()
+    number = 0
+    for number, _ in enumerate(source.rows(), start=1):
+        if on_row is not None and number % _BATCH == 0:
+            on_row(number)
+    return number
+
+
+def merge(source: Source, store: Store, on_row: Callable[[int], None] | None = None) -> Merged:
+    """Write what of a source is not there yet, some rows a transaction: cut off and called again, it goes on.
+
+    A row that has ended here is kept, whatever theirs says, and told where the results differ. One that is running here
+    ends with their result; its owner is told so when it next writes. A study whose name is taken is called that with
+    -2. The order in which rows "finished" (`Store.changes`) is that of their coming here, so that a search that is at
+    work sees them.
+
+    Raises:
+        ExchangeError: a value that no attnas writes; `check` finds it before anything is written.
+        RecipeConflictError: a recipe's hash is known here with other values.
+    """
+    merged = Merged(source.name)
+    with store.turn() as turn:
+        connection = turn.connection
+        merged.recipes = sum([recipes.put(connection, recipe) for recipe in source.recipes()])
+        merged.latencies = sum([_put_latency(connection, latency) for latency in source.latencies()])
+        for study in source.studies():
+            _put_study(connection, study, merged)
+    for batch in _batches(source.rows()):
+        with store.turn() as turn:
+            _put_rows(turn, batch, merged)
+        if on_row is not None:
+            on_row(merged.rows)
+    return merged
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    left = iter(rows)
+    while batch := list(islice(left, _BATCH)):
+        yield batch
+
+
+def _put_rows(turn: Turn, batch: Sequence[Row], merged: Merged) -> None:
+    named = {row.identity: row for row in batch}
+    ours = _known(turn.connection, named)
+    fresh = [row for identity, row in named.items() if identity not in ours]
+    if fresh:
+        turn.insert(fresh)
+    merged.rows += len(batch)
+    merged.new += len(fresh)
+    for identity, result in ours.items():
+        row = named[identity]
+        theirs = tuple(getattr(row, name) for name in _RESULT)
+        if result[0] == "running":
+            merged.ended += turn.finish(row)
+            continue
+        merged.there += 1
+        if result != theirs:
+            merged.differing.append(Difference(identity, row.design, row.seed, result, theirs))
+
+
+def _known(connection: Connection, identities: Iterable[str]) -> dict[str, tuple[Any, ...]]:
+    """The status, accuracy and loss of those that are here, by identity."""
+    asked = sa.select(_c.identity, *(_c[name] for name in _RESULT)).where(_c.identity.in_(list(identities)))
+    found = connection.execute(asked.order_by(_c.identity))
+    return {identity: tuple(result) for identity, *result in found}
+
+
+def _put_latency(connection: Connection, latency: Latency) -> bool:
+    write = insert(LATENCIES, connection.dialect.name).on_conflict_do_nothing().returning(LATENCIES.c.n)
+    return connection.execute(write, asdict(latency)).first() is not None
+
+
+def _put_study(connection: Connection, study: Study, merged: Merged) -> None:
+    there = studies.select(connection, STUDIES.c.id == study.id)
+    if there:
+        if studies.config_hash(there[0].config) != studies.config_hash(study.config):
+            raise ExchangeError(
+                f"{merged.name}: study {study.name!r} has the id of {there[0].name!r} here, and asks for something "
+                "else; it was changed by hand: leave it out"
+            )
+        return
+    name = studies.free_name(connection, study.name)
+    values = asdict(study) | {"name": name, "config_hash": studies.config_hash(study.config)}
+    connection.execute(sa.insert(STUDIES).values(**values))
+    merged.studies += 1
+    if name != study.name:
+        merged.renamed[study.name] = name

@@ -1,0 +1,133 @@
+"""`attnas results report` and `attnas results plot`: what was found, to look at and to show."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from search.storage import STORAGE, STORAGE_DEFAULT, open_storage, without_password
+from search_space.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from results.confirmed import Confirmation
+    from search_space import AttentionDesign, Site
+
+PICTURES = ("front", "effects", "curves", "noise", "basis")
+WHERE = Annotated[str | None, typer.Option(help="Only rows for which this holds, as \"backbone == 'resnet20'\".")]
+
+
+def report(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write, as report.html.")],
+    storage: STORAGE = STORAGE_DEFAULT,
+    where: WHERE = None,
+    title: Annotated[str | None, typer.Option(help="Heading of the page; data and backbone unless given.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is no report.")] = False,
+) -> None:
+    """One page to read and pass on: what was searched, the front, effects, curves, noise, winners, failures, cost.
+
+    It needs no network and no other file; accuracies of different data, recipe or fidelity stand in parts of their own.
+    """
+    from rich.console import Console
+
+    from results.confirmed import confirmations, is_search
+    from results.report import Note, check_report, write_report
+    from results.report import report as make
+    from search.verdict import told
+
+    check_report(output, force=force)
+    with open_storage(storage, read_only=True) as store:
+        frame, studies = store.frame(where), [study for study in store.studies.list() if is_search(study)]
+        states = [state for state in confirmations(store) if state.report is not None and not state.report.wanted]
+    console = Console(stderr=True)
+    with console.status("report") as status:
+        page = make(
+            frame,
+            studies,
+            title=title,
+            confirmed=[str(state.leader) for state in states],
+            notes=[Note("confirmation", state.study, told(state), context=_context(state)) for state in states],
+            source=without_password(storage) + (f", rows where {where}" if where else ""),
+            sites=sites_of,
+            on_step=lambda step: status.update(f"report: {step}"),
+        )
+        write_report(output, page, force=force)
+    print(f"{output}: {len(page) / 1e6:.2f} MB, {len(frame):,} evaluations. Open it in a browser.")
+
+
+def _context(state: Confirmation) -> tuple[Any, ...]:
+    from results.row import CONTEXT
+
+    return tuple(state.context[name] for name in CONTEXT)
+
+
+def plot(
+    picture: Annotated[str, typer.Argument(metavar="PICTURE", help=" | ".join(PICTURES))],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .png, .svg, .pdf...")],
+    by: Annotated[str, typer.Option(help="Of a front: macs | params | latency | memory | seconds.")] = "macs",
+    storage: STORAGE = STORAGE_DEFAULT,
+    where: WHERE = None,
+) -> None:
+    """One picture of the rows of one data, recipe and fidelity: that with most designs complete unless --where chooses.
+
+    The caption in the picture says which.
+    """
+    from results.contexts import contexts, in_words, leading
+    from results.figure_style import check_picture, write_picture
+
+    if picture not in PICTURES:
+        raise UserError(f"picture: {picture!r} given; allowed: {', '.join(PICTURES)}.")
+    check_picture(output)
+    with open_storage(storage, read_only=True) as store:
+        frame = store.frame(where)
+    rows = leading(frame)
+    write_picture(_figure(picture, rows, by), output)
+    print(f"{output}: {in_words(rows)}")
+    others = [part for part in contexts(frame)[1:] if (part["status"] == "complete").any()]
+    if others:
+        print(f"Not in it, since it can't be compared; choose with --where: {_list(others)}", file=sys.stderr)
+
+
+def _figure(picture: str, rows: pd.DataFrame, by: str) -> Figure:
+    if picture == "front":
+        from results.figure_front import front, front_caption
+
+        return front(rows, by, caption=front_caption(rows, by))
+    if picture == "curves":
+        from results.figure_curves import curves, curves_caption
+
+        return curves(rows, caption=curves_caption(rows))
+    if picture == "noise":
+        from results.figure_noise import noise, noise_caption
+
+        return noise(rows, caption=noise_caption(rows))
+    if picture == "effects":
+        raise UserError("effects: not there yet")
+    from results.contexts import in_words
+    from results.figure_bases import NOTE, bases
+    from results.ranking import top
+    from results.report_bases import winning_bases
+
+    said, heard = winning_bases(top(rows, by="expected"), rows, sites_of)
+    if not heard:
+        raise UserError(f"basis: {said} `attnas space show DESIGN --plot FILE` draws any design that has one.")
+    return bases(heard, f"{said} Best by expected accuracy on {in_words(rows)}. {NOTE.capitalize()}.")
+
+
+def sites_of(design: AttentionDesign, backbone: str, image_size: int) -> tuple[Site, ...]:
+    """The places of a design; none for a user's own network: a storage may come from anywhere, its code is not run."""
+    from trainers import sites
+    from trainers.factories import is_factory
+
+    return () if is_factory(backbone) else sites(backbone, image_size, design)
+
+
+def _list(parts: list[pd.DataFrame]) -> str:
+    from results.contexts import in_words
+
+    return "; ".join(in_words(part) for part in parts)
