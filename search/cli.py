@@ -15,6 +15,7 @@ import typer
 from search.cli_confirm import EPILOG as CONFIRM_EPILOG
 from search.cli_confirm import confirm_command
 from search.cli_cost import at_placement, cost
+from search.cli_explain import ABLATE_EPILOG, ablate
 from search.cli_results import app as results_app
 from search.cli_search import EPILOG, search_command
 from search.cli_space import app as space_app
@@ -55,6 +56,7 @@ app.add_typer(study_app, name="study")
 app.command(epilog="Example: attnas dashboard -o dashboard.db && optuna-dashboard sqlite:///dashboard.db")(dashboard)
 app.command(epilog="Example: attnas cost fca-ts --backbone resnet50 --image-size 224 --classes 1000 --json")(cost)
 app.add_typer(space_app, name="space")
+app.command(epilog=ABLATE_EPILOG)(ablate)
 
 
 @app.command(epilog="Example: attnas train se eca haar-d2-all/mlp-r16 --seeds 4 --first-seed 100 --data cifar100")

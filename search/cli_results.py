@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from search.cli_explain import EFFECTS_EPILOG, effects
 from search.cli_keep import EXPORT_EPILOG, IMPORT_EPILOG, export_results, import_results
 from search.cli_show import plot, report
 from search.cli_trust import FIDELITY_EPILOG, NOISE_EPILOG, fidelity, noise
@@ -27,6 +28,7 @@ app.command("import", epilog=IMPORT_EPILOG)(import_results)
 
 app.command(epilog="Example: attnas results report -o report.html")(report)
 app.command(epilog="Example: attnas results plot front -o front.png --by params")(plot)
+app.command(epilog=EFFECTS_EPILOG)(effects)
 
 WHERE = Annotated[str | None, typer.Option(help="Only rows for which this holds, as \"backbone == 'resnet20'\".")]
 JSON = Annotated[bool, typer.Option("--json", help="A JSON array of rows.")]

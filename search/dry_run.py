@@ -28,7 +28,7 @@ def dry_run(
 ) -> dict[str, Any]:
     """The facts, as JSON values. Raises `UserError` for what the search itself would refuse."""
     setting = request.setting()
-    with _unwritten(storage) as store:
+    with unwritten(storage) as store:
         study = request.study(setting, store)
         found = store.studies.find(request.config(setting), name)
         study.sync()
@@ -88,7 +88,7 @@ def say(facts: dict[str, Any]) -> None:
     print("\n".join(lines))
 
 
-def _unwritten(storage: str) -> Store:
+def unwritten(storage: str) -> Store:
     """The storage, unable to write; an empty one in memory where there is none yet."""
     version = check_openable(storage)
     if version is not None and version < SCHEMA_VERSION:

@@ -1,0 +1,116 @@
+"""The neighbours of a design that differ from it in one axis, trained with the same seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from results.ablation import ablation
+from results.row import COLUMNS, CONTEXT, Row
+from results.store import Store
+from search.candidates import Candidate
+from search.objective import Setting
+from search.replicate import Watch, replicate
+from search.short_trial import short_trial
+from search_space import AttentionDesign, DesignError, Layered, find_design
+from search_space.errors import UserError
+from search_space.words import neighbours
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A design and what it is compared with: `axis_of` and `designs` by network key, the design's own (`base`) first.
+
+    `impossible` are the texts of neighbours that can't be on the backbone, with the reason.
+    """
+
+    base: str
+    designs: dict[str, AttentionDesign]
+    axis_of: dict[str, str]
+    impossible: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def axes(self) -> dict[str, int]:
+        """{axis: neighbours}."""
+        names = list(self.axis_of.values())
+        return {axis: names.count(axis) for axis in dict.fromkeys(names)}
+
+
+@dataclass(frozen=True)
+class Work:
+    """Trainings in all and still to do, with the seconds of one: `measured` on a few steps, or as rows took."""
+
+    trainings: int
+    left: int
+    seconds_each: float
+    measured: bool
+
+    @property
+    def seconds(self) -> float:
+        return self.left * self.seconds_each
+
+
+def plan(design: AttentionDesign | Layered, setting: Setting, axes: Collection[str] | None = None) -> Ablation:
+    """The distinct networks one axis away (`search_space.words.neighbours`), of all axes or of `axes`.
+
+    Raises:
+        DesignError: the design can't be on this backbone.
+        UserError: it is a list of designs, has no such axis, or no neighbour can be trained.
+    """
+    if not isinstance(design, AttentionDesign):
+        raise UserError(f"{str(design)!r} has a design for each place, and so no neighbours; give one design.")
+    setting.check(design)
+    found = neighbours(design)
+    for axis in axes or ():
+        if axis not in found:
+            raise UserError(f"axis {axis!r}: {design} has no neighbours there; it has: {', '.join(found) or 'none'}.")
+    base = setting.network_key(design)
+    made = Ablation(base, {base: design}, {})
+    for axis, texts in found.items():
+        for text in texts if axes is None or axis in axes else ():
+            _take(made, axis, text, setting)
+    if not made.axis_of:
+        raise UserError(f"{design} has no neighbour on {setting.backbone} that is another network.")
+    return made
+
+
+def _take(made: Ablation, axis: str, text: str, setting: Setting) -> None:
+    other = find_design(text)
+    assert isinstance(other, AttentionDesign)
+    try:
+        setting.check(other)
+    except DesignError as error:
+        made.impossible[text] = str(error)
+        return
+    network = setting.network_key(other)
+    if network not in made.designs:  # where channels are few another spelling may be the same network
+        made.designs[network] = other
+        made.axis_of[network] = axis
+
+
+def work(made: Ablation, seeds: Sequence[int], setting: Setting, store: Store) -> Work:
+    """What is still to be trained, and how long it takes: as the rows of this context took, or a few steps take now."""
+    context = {name: setting.context[name] for name in CONTEXT}
+    rows, _ = store.changes(-1, **context)
+    finished = [row for row in rows if row.status != "running"]
+    done = {(row.network_key, row.seed) for row in finished} & {(key, seed) for key in made.designs for seed in seeds}
+    trainings = len(made.designs) * len(seeds)
+    left = trainings - len(done)
+    seconds = [row.seconds for row in finished if row.status == "complete" and row.seconds is not None]
+    if seconds or not left:
+        return Work(trainings, left, sum(seconds) / max(1, len(seconds)), measured=False)
+    design = made.designs[made.base]
+    short = short_trial(Candidate(design, made.base, setting.cost(design)), setting)
+    recipe = setting.recipe
+    return Work(trainings, left, short.seconds(recipe.epochs_trained(recipe.epochs, setting.steps_an_epoch)), True)
+
+
+def ablate(
+    made: Ablation, seeds: Sequence[int], setting: Setting, store: Store, watch: Watch | None = None
+) -> tuple[pd.DataFrame, list[Row]]:
+    """Train what the storage lacks; what each choice is worth (`results.ablation.ablation`), and the rows."""
+    rows = replicate(list(made.designs.values()), seeds, setting, store, watch)
+    frame = pd.DataFrame([{name: getattr(row, name) for name in COLUMNS} for row in rows])
+    return ablation(frame, made.base, made.axis_of), rows

@@ -1,0 +1,119 @@
+"""What `attnas ablate` says: what it will train, and what each choice turned out to be worth."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from results.row import Row
+from search.ablate import Ablation, Work
+from search.tables import context_line, records
+from search.text_table import draw, points
+from search.wording import duration
+
+_SHOWN = 3
+
+
+def announce(made: Ablation, ahead: Work, seeds: Sequence[int]) -> None:
+    """On stderr, before the work begins."""
+    print("\n".join(_plan_lines(made, ahead, seeds)), file=sys.stderr)
+
+
+def say_plan(made: Ablation, ahead: Work, seeds: Sequence[int], *, as_json: bool) -> None:
+    """On stdout: it is what was asked for."""
+    if as_json:
+        print(json.dumps(_facts(made, seeds) | asdict(ahead) | {"seconds": ahead.seconds}, indent=1))
+        return
+    lines = _plan_lines(made, ahead, seeds)
+    lines += [f"  {axis:12} {made.designs[key]}" for key, axis in made.axis_of.items()]
+    print("\n".join(lines))
+
+
+def _plan_lines(made: Ablation, ahead: Work, seeds: Sequence[int]) -> list[str]:
+    axes = ", ".join(f"{axis} {number}" for axis, number in made.axes.items())
+    lines = [f"{made.designs[made.base]} and {len(made.axis_of)} neighbours ({axes}), seeds {_span(seeds)}"]
+    if made.impossible:
+        lines.append(f"left out, impossible on this backbone: {_few(made.impossible)}")
+    each = f"{duration(ahead.seconds_each)} each, {'measured on a few steps' if ahead.measured else 'as rows took'}"
+    time = f", about {duration(ahead.seconds)} ({each})" if ahead.left else ""
+    return [*lines, f"{ahead.trainings} trainings, {ahead.left} still to do{time}"]
+
+
+def say(found: pd.DataFrame, rows: Sequence[Row], made: Ablation, seeds: Sequence[int], *, as_json: bool) -> None:
+    """The table and what it means."""
+    unfinished = [row for row in rows if row.status != "complete"]
+    if as_json:
+        facts = _facts(made, seeds) | {"unfinished": [_unfinished(row) for row in unfinished]}
+        print(json.dumps(facts | {"lines": records(found)}, indent=1, allow_nan=False))
+        return
+    lines = records(found)
+    print(context_line({name: getattr(rows[0], name) for name in Row.__slots__}))
+    print(f"seeds {_span(seeds)}, differences paired by seed; 95 % intervals that hold for all lines at once\n")
+    ordered = sorted(lines[1:], key=lambda line: (list(made.axes).index(line["axis"]), -(line["difference"] or 0.0)))
+    draw([_table_line(line) for line in [lines[0], *ordered]], left=("axis", "design"))
+    print("\n" + "\n".join(_meaning(lines[1:], unfinished)))
+
+
+def _table_line(line: dict[str, Any]) -> dict[str, str]:
+    is_base = line["axis"] is None
+    half = None if line["high"] is None else line["high"] - line["difference"]
+    gap = "" if is_base else points(line["difference"]) + ("" if half is None else f" ± {100 * half:.2f}")
+    return {
+        "axis": "" if is_base else line["axis"],
+        "design": line["design"],
+        "n": str(line["n"]),
+        "accuracy %": "-" if line["accuracy"] is None else f"{100 * line['accuracy']:.2f}",
+        "difference": gap,
+        "MACs": f"{line['macs']:,}" if is_base else f"{line['macs_difference']:+,}",
+        "params": f"{line['params']:,}" if is_base else f"{line['params_difference']:+,}",
+    }
+
+
+def _meaning(lines: Sequence[dict[str, Any]], unfinished: Sequence[Row]) -> list[str]:
+    told = []
+    known = [line for line in lines if line["low"] is not None]
+    if known:
+        better = [line["design"] for line in known if line["low"] > 0]
+        worse = [line["design"] for line in known if line["high"] < 0]
+        if better:
+            told.append(f"Better than the design, beyond luck: {_few(better)}.")
+        if worse:
+            told.append(f"Worse, beyond luck: {_few(worse)}.")
+        rest = len(known) - len(better) - len(worse)
+        width = max(line["high"] - line["difference"] for line in known)
+        if rest:
+            luck = f"luck alone makes differences of up to {100 * width:.2f} points here"
+            told.append(f"{rest} of {len(known)} can't be told from it: {luck}.")
+    else:
+        told.append("Nothing tells luck from difference here: a second common seed does (--seeds 2 or more).")
+    failed = [row for row in unfinished if row.status == "failed"]
+    if failed:
+        told.append(f"{len(failed)} trainings failed (attnas results query \"status == 'failed'\").")
+    running = len(unfinished) - len(failed)
+    if running:
+        told.append(f"{running} trainings run in other processes; the same command says more when they have ended.")
+    return told
+
+
+def _unfinished(row: Row) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in ("design", "network_key", "seed", "status", "failure", "owner")}
+
+
+def _facts(made: Ablation, seeds: Sequence[int]) -> dict[str, Any]:
+    neighbours = [{"axis": axis, "design": str(made.designs[key])} for key, axis in made.axis_of.items()]
+    about = {"design": str(made.designs[made.base]), "network_key": made.base, "seeds": list(seeds)}
+    return about | {"neighbours": neighbours, "impossible": made.impossible}
+
+
+def _span(seeds: Sequence[int]) -> str:
+    return str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+
+
+def _few(names: Sequence[str] | dict[str, str]) -> str:
+    first = ", ".join(list(names)[:_SHOWN])
+    return first if len(names) <= _SHOWN else f"{first} and {len(names) - _SHOWN} more"

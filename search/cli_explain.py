@@ -1,0 +1,154 @@
+"""`attnas results effects` and `attnas ablate`: which choice of a design is worth what."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from search.cli_cost import at_placement
+from search.machine import chosen_recipe, interruptible, load, prepare_machine
+from search.options import (
+    BACKBONE,
+    DATA,
+    DATA_DIR,
+    DESIGN,
+    DEVICE,
+    EPOCHS,
+    IMAGE_SIZE,
+    JSON,
+    PLACEMENT,
+    PRECISION,
+    RECIPE,
+    SETTINGS,
+    SKIP_CORRUPT,
+    THREADS,
+)
+from search.storage import STORAGE, STORAGE_DEFAULT, check_storage, open_storage
+
+if TYPE_CHECKING:
+    from results.effects import Explained
+
+EFFECTS_EPILOG = "Example: attnas results effects --interactions --where \"backbone == 'resnet20'\""
+ABLATE_EPILOG = "Example: attnas ablate haar-d2-all/mlp-r16 --axes depth,reduction --seeds 3 --data cifar100 --dry-run"
+
+
+def effects(
+    on: Annotated[str, typer.Option(help="accuracy | loss.")] = "accuracy",
+    axes: Annotated[
+        str | None, typer.Option(help="Only these axes in the model, as squeeze,excitation; all unless given.")
+    ] = None,
+    pairs: Annotated[bool, typer.Option("--interactions", help="Every pair of axes and its cells too.")] = False,
+    epochs: Annotated[
+        int | None, typer.Option(help="All rows measured at this many epochs: a rung of halving. Else complete ones.")
+    ] = None,
+    every_context: Annotated[
+        bool, typer.Option("--all-contexts", help="Each data, backbone, recipe, fidelity; else that of most designs.")
+    ] = False,
+    storage: STORAGE = STORAGE_DEFAULT,
+    where: Annotated[
+        str | None, typer.Option(help="Only rows for which this holds, as \"backbone == 'resnet20'\".")
+    ] = None,
+    as_json: JSON = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="A line a level (with --interactions a cell).")] = False,
+) -> None:
+    """Which axis matters: what each level is worth, from all rows together, with intervals.
+
+    A linear model over all axes pools the noise, so that designs of one seed tell much. Effects are against the average
+    level of the axis, other axes held equal, among the designs that were trained.
+    """
+    from results.effects import explain
+    from search import effects_words
+
+    with open_storage(storage, read_only=True) as store:
+        frame = store.frame(where)
+    chosen = None if axes is None else [axis.strip() for axis in axes.split(",")]
+    found = explain(frame, on, epochs=epochs, axes=chosen, every_context=every_context)
+    if as_csv:
+        import pandas as pd
+
+        parts = [one.interactions() if pairs else one.effects() for one in found]
+        pd.concat(parts).to_csv(sys.stdout, index=False)
+    elif as_json:
+        print(json.dumps([_effects_facts(one, pairs) for one in found], indent=1, allow_nan=False))
+    else:
+        for number, one in enumerate(found):
+            print("" if number == 0 else "\n", end="")
+            effects_words.say(one, _importances(one), pairs=pairs)
+        effects_words.say_rungs(frame, found[0], epochs)
+
+
+def _importances(one: Explained) -> dict[str, float]:
+    from search.importance import importances
+
+    return importances(one.lines, one.on, list(one.model.axes))
+
+
+def _effects_facts(one: Explained, pairs: bool) -> dict[str, Any]:
+    from search.tables import records
+
+    about = {name: value.item() if hasattr(value, "item") else value for name, value in one.about.items()}
+    facts: dict[str, Any] = {"on": one.on, "designs": one.model.designs, "runs": int(one.model.runs.sum())}
+    facts |= {"left_out": one.left_out, "df": one.model.df}
+    tables = {"axes": one.axes(), "effects": one.effects()} | ({"interactions": one.interactions()} if pairs else {})
+    told = {name: records(frame.drop(columns=list(about))) for name, frame in tables.items()}
+    return about | facts | told | {"importances": _importances(one)}
+
+
+def ablate(
+    design: DESIGN,
+    axes: Annotated[str | None, typer.Option(help="Only these axes, as depth,reduction; all unless given.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each; the same seeds for all.")] = 3,
+    first_seed: Annotated[int, typer.Option(help="Seeds first, first + 1, ...")] = 0,
+    data: DATA = "cifar100",
+    data_dir: DATA_DIR = None,
+    backbone: BACKBONE = "resnet20",
+    image_size: IMAGE_SIZE = 32,
+    recipe: RECIPE = "proxy",
+    epochs: EPOCHS = None,
+    settings: SETTINGS = None,
+    placement: PLACEMENT = None,
+    storage: STORAGE = STORAGE_DEFAULT,
+    device: DEVICE = None,
+    precision: PRECISION = "auto",
+    threads: THREADS = 1,
+    skip_corrupt: SKIP_CORRUPT = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would train; write nothing.")] = False,
+    as_json: JSON = False,
+) -> None:
+    """What each choice of a design is worth: trains the neighbours that differ in one axis, with common seeds.
+
+    What the storage holds is not trained again; several of this command at once share the work.
+    """
+    from search_space import find_design
+
+    chosen = at_placement(find_design(design), placement)
+    trained_as = chosen_recipe(recipe, epochs, settings)
+    check_storage(storage)
+    from search import ablate_words
+    from search.ablate import ablate as run
+    from search.ablate import plan, work
+    from search.dry_run import unwritten
+    from search.launch import check_seed
+    from search.objective import Setting
+    from search.progress import Progressing
+
+    check_seed(first_seed)
+    check_seed(first_seed + seeds)
+    common = range(first_seed, first_seed + seeds)
+    with interruptible():
+        prepare_machine(backbone, image_size, device, precision, threads)
+        images = load(data, image_size, data_dir, skip_corrupt)
+        setting = Setting(images, backbone, trained_as, device=device, precision=precision)
+        made = plan(chosen, setting, None if axes is None else [axis.strip() for axis in axes.split(",")])
+        with unwritten(storage) if dry_run else open_storage(storage) as store:
+            ahead = work(made, common, setting, store)
+            if dry_run:
+                ablate_words.say_plan(made, ahead, common, as_json=as_json)
+                return
+            ablate_words.announce(made, ahead, common)
+            with Progressing() as watch:
+                found, rows = run(made, common, setting, store, watch)
+    ablate_words.say(found, rows, made, common, as_json=as_json)

@@ -1,0 +1,26 @@
+"""A table of texts that are formatted already."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+
+def draw(rows: Sequence[dict[str, str]], left: Collection[str] = ()) -> None:
+    """Every row with the same columns; numbers to the right, the columns `left` to the left."""
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for name in rows[0]:
+        drawn.add_column(name, justify="left" if name in left else "right", overflow="fold")
+    for row in rows:
+        drawn.add_row(*row.values())
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = 100_000  # as wide as it needs to be when it is piped
+    console.print(drawn)
+
+
+def points(value: float | None) -> str:
+    """A difference of fractions in per cent points, with its sign."""
+    return "-" if value is None else f"{100 * value:+.2f}"

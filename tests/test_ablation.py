@@ -1,0 +1,177 @@
+"""What each choice of a design is worth: the statistic of `results.ablation`, and `attnas ablate`.
+
+Oracles: scipy's paired t test, the residual of a randomised block design by hand, simulated truth, and trainings that
+give what they are told to.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Done
+from pretended import pretend
+from scipy.stats import t, ttest_rel
+from test_results_ranking import frame_of
+from test_results_row import a_row
+
+from results import open_store
+from results.ablation import ablation, paired
+from search import ablate
+from search_space.errors import UserError
+from search_space.words import neighbours
+
+Attnas = Callable[..., Done]
+
+
+def test_with_one_neighbour_the_interval_is_scipys_paired_t() -> None:
+    values = np.random.default_rng(0).normal(0, 1, (2, 6))
+    found = paired(values)
+    expected = ttest_rel(values[1], values[0]).confidence_interval(0.95)
+    half = found.half_width[0]
+    assert (found.difference[0] - half, found.difference[0] + half) == pytest.approx(tuple(expected))
+
+
+def test_the_spread_is_the_residual_of_a_randomised_block_design_and_pooled_over_all() -> None:
+    """Montgomery, Design and Analysis of Experiments, 4.1: designs are the treatments, seeds the blocks."""
+    values = np.random.default_rng(1).normal(0, 1, (5, 3)) + np.arange(3) * 10  # what seeds do to all does not count
+    left = values - values.mean(0) - values.mean(1, keepdims=True) + values.mean()
+    found = paired(values)
+    assert found.df == 4 * 2 and found.deviation == pytest.approx(np.sqrt((left**2).sum() / 8))
+    assert found.half_width == pytest.approx(t.ppf(1 - 0.05 / 8, 8) * found.deviation * np.sqrt(2 / 3))
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.15])
+def test_all_intervals_hold_the_truth_together(missing: float) -> None:
+    """Oracle: 1,000 simulations of twelve neighbours and three seeds; Bonferroni may only be a little too careful."""
+    random, times, held = np.random.default_rng(2), 1000, 0
+    truth = random.normal(0, 0.01, 13)
+    for _ in range(times):
+        values = truth[:, None] + random.normal(0, 0.02, 3) + random.normal(0, 0.01, (13, 3))
+        values[1:][random.random((12, 3)) < missing] = np.nan
+        found = paired(values)
+        gap = np.abs(found.difference - (truth[1:] - truth[0]))
+        held += bool((gap <= found.half_width)[found.n > 0].all())
+    assert 0.95 - 3 * np.sqrt(0.05 * 0.95 / times) < held / times < 0.985
+
+
+def test_differences_are_over_the_seeds_that_both_have() -> None:
+    rows = [a_row(network_key="base", seed=seed, accuracy=0.5 + seed / 10, macs=100) for seed in range(3)]
+    rows += [a_row(network_key="near", seed=seed, accuracy=0.6 + seed / 10, macs=120) for seed in (1, 2)]
+    rows += [a_row(network_key="lost", seed=0, status="failed", failure="nan", accuracy=None, loss=None)]
+    rows += [a_row(network_key="apart", seed=9, accuracy=0.9)]
+    axis_of = {"near": "depth", "lost": "reduction", "apart": "depth", "never": "depth"}
+    found = ablation(frame_of(rows), "base", axis_of).set_index("network_key")
+    assert list(found["n"]) == [3, 2, 0, 0] and list(found["axis"])[1:] == ["depth", "reduction", "depth"]
+    assert found.loc["base", "axis"] is None and np.isnan(found.loc["base", "difference"])
+    assert found.loc["near", "difference"] == pytest.approx(0.1) and found.loc["near", "macs_difference"] == 20
+    assert found.loc[["lost", "apart"], ["difference", "low"]].isna().all(axis=None)
+
+
+def test_one_seed_has_differences_and_no_interval() -> None:
+    found = paired(np.array([[0.5], [0.7]]))
+    assert found.difference == pytest.approx([0.2]) and np.isnan(found.half_width).all()
+
+
+def test_rows_of_two_contexts_or_without_the_design_are_refused() -> None:
+    near = a_row(network_key="near")
+    with pytest.raises(UserError, match="different data"):
+        ablation(frame_of([a_row(network_key="base", recipe_hash="other"), near]), "base", {"near": "depth"})
+    with pytest.raises(UserError, match="no complete row of the design itself"):
+        ablation(frame_of([near]), "base", {"near": "depth"})
+
+
+WORDS = ["--data", "synthetic", "--recipe", "smoke", "--backbone", "resnet8", "--precision", "float32"]
+
+
+def test_a_dry_run_says_what_it_would_train_and_writes_nothing(attnas: Attnas, tmp_path: Path) -> None:
+    done = attnas("ablate", "dct-top4/mlp-r8", "--axes", "reduction,frequencies", *WORDS, "--dry-run", "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    expected = [text for axis in ("reduction", "frequencies") for text in neighbours_of("dct-top4/mlp-r8")[axis]]
+    assert sorted(one["design"] for one in found["neighbours"]) == sorted(expected)
+    assert found["left"] == found["trainings"] == 3 * (1 + len(expected))
+    assert found["measured"] and 0 < found["seconds_each"] < 600
+    assert not list(tmp_path.glob("*.db*"))
+
+
+def test_a_dry_run_in_words(attnas: Attnas, untimed: None) -> None:
+    said = attnas("ablate", "dct-top4/mlp-r8", "--axes", "reduction", *WORDS, "--dry-run")
+    assert "9 trainings, 9 still to do, about 18 s (2 s each" in said.out and "dct-top4/mlp-r16" in said.out
+
+
+@pytest.fixture
+def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No few steps are trained to tell the time: an evaluation takes two seconds."""
+
+    class Short:
+        def seconds(self, epochs: float) -> float:
+            return 2.0
+
+    monkeypatch.setattr(ablate, "short_trial", lambda *_: Short())
+
+
+def neighbours_of(text: str) -> dict[str, list[str]]:
+    from search_space import AttentionDesign
+
+    return neighbours(AttentionDesign.parse(text))
+
+
+def test_neighbours_are_trained_once_with_common_seeds_and_compared(
+    attnas: Attnas, monkeypatch: Any, untimed: None
+) -> None:
+    """Oracle: `pretended.quality`, by which dct is better by 10 points, conv1d too."""
+    pretend(monkeypatch)
+    command = ["ablate", "avg/mlp-r16", "--axes", "squeeze,reduction", *WORDS, "--first-seed", 5]
+    done = attnas(*command, "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    gaps = {line["design"]: line["difference"] for line in found["lines"][1:]}
+    assert found["seeds"] == [5, 6, 7] and {"max/mlp-r16", "avg/mlp-r4", "dct-top16/mlp-r16"} <= gaps.keys()
+    assert all(gap == pytest.approx(0.1 * design.startswith("dct")) for design, gap in gaps.items())
+    again = attnas(*command)
+    trainings = 3 * len(found["lines"])
+    assert f"{trainings} trainings, 0 still to do" in again.err and "smoke" in again.out
+    assert "Better than the design, beyond luck: dct-" in again.out
+    with open_store("sqlite:///attnas.db") as store:
+        rows = store.rows()
+    assert len(rows) == trainings and {row.seed for row in rows} == {5, 6, 7}
+
+
+def test_a_neighbour_that_fails_is_said_and_does_not_stop_the_others(
+    attnas: Attnas, monkeypatch: Any, untimed: None
+) -> None:
+    pretend(monkeypatch, fails=lambda design: design.reduction == 4)
+    done = attnas("ablate", "avg/mlp-r16", "--axes", "reduction", *WORDS, "--seeds", 2)
+    assert done.code == 0, done.err
+    assert "2 trainings failed" in done.out and "avg/mlp-r8" in done.out
+
+
+def test_a_real_ablation_of_real_trainings(attnas: Attnas, tree: Path) -> None:
+    small = ["--backbone", "resnet8", "--image-size", 8, "--precision", "float32", "--set", "batch_size=16"]
+    command = ["ablate", "avg/conv1d", "--axes", "kernel", "--data", f"folder:{tree}", *small, "--epochs", 1]
+    done = attnas(*command, "--seeds", 2)
+    assert done.code == 0, done.err
+    assert "folder:little-images at 8 px, validation split, resnet8" in done.out
+    assert "avg/conv1d-k7" in done.out and "avg/conv1d-k3" not in done.out  # ECA's own kernel there: the same network
+    one = attnas(*command, "--seeds", 1)
+    assert one.code == 0 and "Nothing tells luck from difference" in one.out
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["avg/mlp-r16", "--axes", "colour"], ["'colour'", "squeeze, reduction, excitation"]),
+        (["avg/mlp-r16", "--axes", "depth"], ["'depth'", "squeeze"]),
+        (["avg/mlp-r16", "--seeds", "3", "--first-seed", "-1"], ["seed", "-1"]),
+        (["avg/mpl-r16"], ["avg/mlp-r16"]),
+    ],
+)
+def test_what_cannot_be_ablated_is_refused_with_what_can(attnas: Attnas, words: list[str], named: list[str]) -> None:
+    done = attnas("ablate", *words, *WORDS)
+    assert done.code == 2 and all(word in done.err for word in named), done.err
+    assert "Traceback" not in done.err and not Path("attnas.db").exists()
