@@ -129,9 +129,7 @@ def _fidelity_notes(rows: list[dict[str, Any]]) -> list[str]:
     if any(row["kendall_ceiling"] is None for row in rows if row["designs"] >= FEWEST_DESIGNS):
         notes.append("No ceiling where no design has a second seed: `attnas train DESIGNS --seeds 4` tells luck.")
     if any(row["kendall_ceiling"] == 0 for row in rows):
-        notes.append(
-            "At most 0: designs are not seen to differ by more than seeds do: such agreement is luck."
-        )
+        notes.append("At most 0: designs are not seen to differ by more than seeds do: such agreement is luck.")
     if any(row["same_training"] for row in cheap):
         notes.append(
             "Of a rung and the end of one training the luck is shared: that flatters the rung, and the ceiling does "
