@@ -24,6 +24,8 @@ class Spread:
     `within` is the standard deviation between seeds of one design, pooled over designs, with `df` degrees of freedom;
     NaN where no design has a second seed, and then `between` is too. `between` is that of the designs themselves, the
     seeds' luck subtracted, at least 0. `mean` is that of all designs, each weighted by how surely it is known.
+    `effective` is the seeds a design, less than their mean where the numbers are unequal (Searle 1971, section 11.2),
+    and `f` the mean square of designs over that of seeds; both NaN where there is no luck or no second design to tell.
     """
 
     runs: int
@@ -32,6 +34,8 @@ class Spread:
     within: float
     between: float
     mean: float
+    effective: float = float("nan")
+    f: float = float("nan")
 
     def half_width(self, n: ArrayLike, level: float = LEVEL) -> Any:
         """Of the confidence interval of a mean over `n` seeds of one design; NaN where nothing is known of luck.
@@ -72,16 +76,16 @@ def spread(values: ArrayLike, designs: ArrayLike) -> Spread:
     if df < 1:
         return Spread(runs, number, 0, float("nan"), float("nan"), float(means.mean()) if number else float("nan"))
     within = float(((measured - means[codes]) ** 2).sum() / df)
-    between = _between(n, means, within)
-    weights = 1 / (between + within / n) if between + within > 0 else n
-    return Spread(runs, number, df, within**0.5, between**0.5, float(np.average(means, weights=weights)))
-
-
-def _between(n: NDArray[Any], means: NDArray[Any], within: float) -> float:
-    """The variance of the designs' own, at least 0."""
-    number, runs = len(n), int(n.sum())
     if number < 2:
-        return 0.0
-    square = float((n * (means - np.average(means, weights=n)) ** 2).sum() / (number - 1))
-    effective = (runs - float((n**2).sum()) / runs) / (number - 1)
-    return max(0.0, (square - within) / effective)
+        return Spread(runs, number, df, within**0.5, 0.0, float(means.mean()))
+    square, effective = _square(n, means), float((runs - (n**2).sum() / runs) / (number - 1))
+    between = max(0.0, (square - within) / effective)  # the estimate without bias may be negative
+    weights = 1 / (between + within / n) if between + within > 0 else n
+    mean = float(np.average(means, weights=weights))
+    f = square / within if within else float("inf") if square else float("nan")
+    return Spread(runs, number, df, within**0.5, between**0.5, mean, effective, f)
+
+
+def _square(n: NDArray[Any], means: NDArray[Any]) -> float:
+    """The mean square of designs."""
+    return float((n * (means - np.average(means, weights=n)) ** 2).sum() / (len(n) - 1))

@@ -12,6 +12,8 @@ from typing import Annotated
 
 import typer
 
+from search.cli_confirm import EPILOG as CONFIRM_EPILOG
+from search.cli_confirm import confirm_command
 from search.cli_cost import at_placement, cost
 from search.cli_explain import ABLATE_EPILOG, ablate
 from search.cli_results import app as results_app
@@ -48,6 +50,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 app.command("search", epilog=EPILOG)(search_command)
+app.command("confirm", epilog=CONFIRM_EPILOG)(confirm_command)
 app.add_typer(results_app, name="results")
 app.add_typer(study_app, name="study")
 app.command(epilog="Example: attnas dashboard -o dashboard.db && optuna-dashboard sqlite:///dashboard.db")(dashboard)

@@ -11,6 +11,7 @@ from search.cli_explain import EFFECTS_EPILOG, effects
 from search.cli_keep import EXPORT_EPILOG, IMPORT_EPILOG, export_results, import_results
 from search.cli_look import columns, compare, show, sql
 from search.cli_show import plot, report
+from search.cli_trust import FIDELITY_EPILOG, NOISE_EPILOG, fidelity, noise
 from search.result_options import (
     COLUMNS,
     CSV,
@@ -24,10 +25,10 @@ from search.result_options import (
     WHERE,
     names,
 )
-from search.storage import STORAGE, STORAGE_DEFAULT, STORAGES, STORAGES_DEFAULT, open_storage
+from search.storage import STORAGES, STORAGES_DEFAULT
 
 app = typer.Typer(
-    help="Ask storages: top, pareto, query, sql, compare, show, columns, noise.",
+    help="Ask storages, show what they say, pass it on.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -37,6 +38,8 @@ app.command(epilog="Example: attnas results compare se eca --storage sqlite:///o
 )
 app.command(epilog='Example: attnas results sql "SELECT squeeze, count(*) AS n FROM rows GROUP BY squeeze" --csv')(sql)
 app.command(epilog="Example: attnas results columns --json")(columns)
+app.command(epilog=NOISE_EPILOG)(noise)
+app.command(epilog=FIDELITY_EPILOG)(fidelity)
 app.command(epilog=EFFECTS_EPILOG)(effects)
 app.command(epilog="Example: attnas results report -o report.html")(report)
 app.command(epilog="Example: attnas results plot front -o front.png --by params")(plot)
@@ -127,20 +130,3 @@ def query(
 
     written = Output(as_json, as_csv, as_markdown, parquet, output)
     Asking(storage, expression, sort, columns, limit, written).query(names(group_by))
-
-
-@app.command(epilog='Example: attnas results noise --where "seed >= 100"')
-def noise(storage: STORAGE = STORAGE_DEFAULT, where: WHERE = None, as_json: JSON = False, as_csv: CSV = False) -> None:
-    """The spread of accuracy between designs beside that between seeds of one design."""
-    from results.statistics import COLUMNS
-    from results.statistics import noise as spread
-    from search.tables import context_line, emit, records, table
-
-    with open_storage(storage, read_only=True) as store:
-        frame = spread(store.frame(where))
-    if as_json or as_csv:
-        emit(frame, as_json=as_json, as_csv=as_csv, columns=list(COLUMNS))
-        return
-    for row in records(frame):
-        print(context_line(row))
-        table([row], list(COLUMNS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from results.confirmed import Confirmation
     from search_space import AttentionDesign, Site
 
 PICTURES = ("front", "effects", "curves", "noise", "basis")
@@ -34,24 +35,35 @@ def report(
     """
     from rich.console import Console
 
-    from results.report import check_report, write_report
+    from results.confirmed import confirmations, is_search
+    from results.report import Note, check_report, write_report
     from results.report import report as make
+    from search.verdict import told
 
     check_report(output, force=force)
     with open_storage(storage, read_only=True) as store:
-        frame, studies = store.frame(where), store.studies.list()
+        frame, studies = store.frame(where), [study for study in store.studies.list() if is_search(study)]
+        states = [state for state in confirmations(store) if state.report is not None and not state.report.wanted]
     console = Console(stderr=True)
     with console.status("report") as status:
         page = make(
             frame,
             studies,
             title=title,
+            confirmed=[str(state.leader) for state in states],
+            notes=[Note("confirmation", state.study, told(state), context=_context(state)) for state in states],
             source=without_password(storage) + (f", rows where {where}" if where else ""),
             sites=sites_of,
             on_step=lambda step: status.update(f"report: {step}"),
         )
         write_report(output, page, force=force)
     print(f"{output}: {len(page) / 1e6:.2f} MB, {len(frame):,} evaluations. Open it in a browser.")
+
+
+def _context(state: Confirmation) -> tuple[Any, ...]:
+    from results.row import CONTEXT
+
+    return tuple(state.context[name] for name in CONTEXT)
 
 
 def plot(

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from search.storage import STORAGE, STORAGE_DEFAULT, open_storage, without_passw
 from search_space.errors import UserError
 
 if TYPE_CHECKING:
+    from results.row import Row
     from results.store import Store
     from results.studies import Study
 
@@ -53,13 +55,13 @@ def show(name: NAME, storage: STORAGE = STORAGE_DEFAULT, as_json: JSON = False) 
         print(json.dumps(facts))
         return
     print(f"{facts['study']}  {facts['about']}  begun {facts['created']}")
-    print(f"{facts['trials']} trials, rows: {_counts(facts) or 'none'}")
+    print(f"{facts['trials']} {facts['of']}, rows: {_counts(facts) or 'none'}")
     for key, value in study.config.items():
         if key != "space":
             print(f"  {key:16} {value if isinstance(value, str) else json.dumps(value)}")
     for axis, values in study.config.get("space", {}).items():
         print(f"  {axis:16} {', '.join(str(value).lower() for value in values)}")
-    if facts["best"]:
+    if facts.get("best"):
         print("best, by rows of the most epochs:")
         table(facts["best"], ["design", "epochs", "seed", "accuracy", "loss", "macs", "params"])
 
@@ -112,7 +114,7 @@ def dashboard(
     console = Console(stderr=True)
     bar = Progress(console=console, disable=not console.is_terminal, transient=True)
     with open_storage(storage, read_only=True) as store, bar:
-        chosen = [store.studies.get(name) for name in dict.fromkeys(study)] if study else store.studies.list()
+        chosen = [store.studies.get(name) for name in dict.fromkeys(study)] if study else _searches(store)
         task = bar.add_task("trials", total=None)
         written = write_dashboard(
             store,
@@ -129,6 +131,12 @@ def dashboard(
     print(f"Next: optuna-dashboard sqlite:///{output}", file=sys.stderr)
 
 
+def _searches(store: Store) -> list[Study]:
+    from results.confirmed import is_search
+
+    return [study for study in store.studies.list() if is_search(study)]
+
+
 def _existing(storage: str) -> Store:
     """To write in, but never made by a command that asks for what is there."""
     open_storage(storage, read_only=True).close()
@@ -142,6 +150,30 @@ def _confirmed(question: str) -> bool:
 
 
 def _facts(study: Study, store: Store) -> dict[str, Any]:
+    from results.confirmed import is_search
+
+    return _search_facts(study, store) if is_search(study) else _confirm_facts(study, store)
+
+
+def _confirm_facts(study: Study, store: Store) -> dict[str, Any]:
+    """Of a confirmation, or of its evaluation on the test split: a trial is a training that it named."""
+    from results.reported import rows_of
+
+    config, rows = study.config, list(rows_of(study, store).values())
+    return {
+        "study": study.name,
+        "kind": config["kind"],
+        "about": f"{config['kind']} {len(config['designs'])} designs, {config['data']} at {config['image_size']} px, "
+        f"{config['backbone']}, {config['recipe']}, {config['epochs']} epochs, {config['split']} split",
+        "created": _when(study),
+        "trials": len(rows),
+        "of": "trainings",
+        **_statuses(rows),
+        "best": [],
+    }
+
+
+def _search_facts(study: Study, store: Store) -> dict[str, Any]:
     from search.study_rows import StoredStudy, by_trial
 
     whole = StoredStudy(study)
@@ -155,13 +187,25 @@ def _facts(study: Study, store: Store) -> dict[str, Any]:
     columns = ("design", "epochs", "seed", "accuracy", "loss", "macs", "params")
     return {
         "study": study.name,
+        "kind": "search",
         "about": f"{config['data']} at {config['image_size']} px, {config['backbone']}, {config['recipe']}, "
         f"{'-'.join(map(str, whole.rungs))} epochs, {config['objectives']}",
-        "created": time.strftime("%Y-%m-%d %H:%M", time.localtime(study.created)),
+        "created": _when(study),
         "trials": len(by_trial(rows)),
+        "of": "trials",
+        **_statuses(rows),
+        "best": [{name: getattr(row, name) for name in columns} for row in best[:5]],
+    }
+
+
+def _when(study: Study) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(study.created))
+
+
+def _statuses(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
+    return {
         "statuses": dict(Counter(row.status for row in rows)),
         "failures": dict(Counter(row.failure for row in rows if row.failure is not None)),
-        "best": [{name: getattr(row, name) for name in columns} for row in best[:5]],
     }
 
 

@@ -1,12 +1,19 @@
-"""What `attnas train` says while it runs: a bar on a terminal, a line a training elsewhere. All of it on stderr."""
+"""What `attnas train` and `attnas confirm` say while they run: a bar on a terminal, a line a training elsewhere.
+
+All of it on stderr.
+"""
 
 from __future__ import annotations
+
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from results.confirmed import Confirmation
 from results.row import Row
 from search.objective import EpochReport
+from search.verdict import went
 from search.wording import row_line
 from search_space import AttentionDesign, Layered
 
@@ -30,7 +37,7 @@ class Progressing:
             disable=not self.console.is_terminal,
         )
 
-    def __enter__(self) -> Progressing:
+    def __enter__(self) -> Self:
         self.bar.start()
         return self
 
@@ -79,3 +86,36 @@ class Progressing:
 
     def _say(self, text: str) -> None:
         self.bar.console.print(text, markup=False, soft_wrap=True)
+
+
+class Confirming(Progressing):
+    """A `search.confirm.Teller`: who was sent out, and how many trainings there are at most. No run is called best."""
+
+    looks = 0
+
+    def stands(self, state: Confirmation) -> None:
+        for look in state.looks[self.looks :]:
+            if look.out:
+                self._say(went(look, state))
+        self.looks = len(state.looks)
+        left = len(state.wanted)
+        if not state.decided:
+            left = sum(len(state.seeds) - arm.n for arm in state.arms if arm.design in state.standing)
+            left += 3 * len(state.report_seeds)
+        self.trainings = len(self.counted) + left
+        self.bar.update(self.task, total=self.trainings)
+
+    def _best(self, row: Row) -> None:
+        """One run is nobody's result."""
+
+
+class Testing(Confirming):
+    """Of a training on the test split only the end is told."""
+
+    def training(self, design: AttentionDesign | Layered) -> EpochReport:
+        super().training(design)
+
+        def on_epoch(record: dict[str, float]) -> None:
+            self.bar.update(self.task, description=f"{design}  epoch {record['epoch']:.0f}")
+
+        return on_epoch

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from results.confirmed import is_search
 from results.row import CONTEXT, Row
 from results.store import Store
 from results.studies import Study
@@ -17,11 +18,16 @@ _LIMITED = {"macs": "macs", "params": "params", "latency": "latency_seconds"}
 
 @dataclass(frozen=True)
 class StoredStudy:
-    """A study with what its config says. Raises `UserError` where another version of attnas wrote it."""
+    """A search with what its config says. Raises `UserError` where it is none, or of another version of attnas."""
 
     stored: Study
 
     def __post_init__(self) -> None:
+        if not is_search(self.stored):
+            raise UserError(
+                f"study {self.stored.name!r} is no search but a plan to {self.config['kind']}; `attnas study show` "
+                "says how far it is."
+            )
         try:
             _ = self.space, self.objectives, self.rungs, self.config["seeds"]
         except (KeyError, TypeError, UserError) as error:

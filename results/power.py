@@ -1,0 +1,88 @@
+"""How many seeds tell two designs apart, and how well a ranking of so many seeds can agree with the truth."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import fdtri, gammainccinv, nctdtr, stdtrit
+
+from results.spread import LEVEL, Spread
+from search_space.errors import UserError
+
+POWER = 0.8
+MOST_SEEDS = 100_000
+
+
+def seeds_needed(gap: float, sd: float, level: float = LEVEL, power: float = POWER) -> int:
+    """Seeds of each of two designs so that a true `gap` of their means is found with probability `power`.
+
+    By Student's two-sided t test at 1 - `level` with 2 (n - 1) degrees of freedom; exact, by the noncentral t. `gap`
+    and `sd`, the deviation between seeds of one design, are in the same unit. At most `MOST_SEEDS`.
+
+    Raises:
+        UserError: the gap is not above 0.
+    """
+    if not gap > 0:
+        raise UserError(f"gap: {gap:g} given; allowed: above 0")
+    if sd == 0:
+        return 2
+    low, high = 1, 2
+    while _found(high, gap / sd, level) < power:
+        if high > MOST_SEEDS:
+            return MOST_SEEDS
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _found(middle, gap / sd, level) >= power else (middle, high)
+    return high
+
+
+def _found(n: int, effect: float, level: float) -> float:
+    df, shift = 2 * (n - 1), effect * (n / 2) ** 0.5
+    threshold = stdtrit(df, 0.5 + level / 2)
+    return float(1 - nctdtr(df, shift, threshold) + nctdtr(df, shift, -threshold))
+
+
+def within_interval(luck: Spread, level: float = LEVEL) -> tuple[float, float]:
+    """Confidence interval of the deviation between seeds: df s^2 / sigma^2 is chi-square. NaN if nothing is known."""
+    if luck.df < 1:
+        return math.nan, math.nan
+    upper, lower = (2 * gammainccinv(luck.df / 2, tail) for tail in (0.5 - level / 2, 0.5 + level / 2))
+    return luck.within * (luck.df / upper) ** 0.5, luck.within * (luck.df / lower) ** 0.5
+
+
+def ratio_interval(luck: Spread, level: float = LEVEL) -> tuple[float, float]:
+    """Confidence interval of the variance of designs over that of seeds, by the F distribution.
+
+    Exact where all designs have as many seeds (Searle, Linear Models, 1971, section 9.9), else an approximation by
+    `luck.effective` seeds a design. NaN where nothing is known.
+    """
+    if not math.isfinite(luck.f):
+        return math.nan, math.nan
+    ends = (fdtri(luck.designs - 1, luck.df, quantile) for quantile in (0.5 + level / 2, 0.5 - level / 2))
+    low, high = (max(0.0, float(luck.f / end - 1) / luck.effective) for end in ends)
+    return low, high
+
+
+def reliability(ratio: ArrayLike, n: ArrayLike) -> Any:
+    """The part of the variance of means over `n` seeds that is the designs' own.
+
+    `ratio` is the variance of designs over that of seeds. The reliability is the correlation of two such measurements;
+    its root is that of a measurement with the truth (Spearman 1910).
+    """
+    signal = np.asarray(ratio) * np.asarray(n)
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isinf(signal), 1.0, signal / (1 + signal))[()]
+
+
+def spearman_of(correlation: ArrayLike) -> Any:
+    """Spearman's rho of two Gaussian variables of this Pearson correlation (Pearson 1907)."""
+    return 6 / np.pi * np.arcsin(np.asarray(correlation) / 2)
+
+
+def kendall_of(correlation: ArrayLike) -> Any:
+    """Kendall's tau of two Gaussian variables of this Pearson correlation (Greiner 1909)."""
+    return 2 / np.pi * np.arcsin(correlation)

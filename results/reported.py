@@ -1,0 +1,116 @@
+"""What fresh seeds say of a design that was chosen before they ran, and of what it is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import stdtrit
+
+from results.row import CONTEXT, Row
+from results.spread import LEVEL, spread
+
+if TYPE_CHECKING:
+    from results.store import Store
+    from results.studies import Study
+
+Run = tuple[str, int]
+"""(network key, seed)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """Over `n` fresh seeds, with a 95 % interval by the spread pooled over the designs reported; `failed` gave none."""
+
+    design: str
+    network: str
+    n: int
+    failed: int
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Accuracy of the leader less that of a reference, paired by seed (n pairs), with Student's 95 % interval."""
+
+    against: str
+    n: int
+    gap: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What fresh seeds say of the leader and the references; `wanted` are the runs that are still to come."""
+
+    study: str
+    split: str
+    recipe: str
+    epochs: int
+    seeds: tuple[int, ...]
+    means: tuple[Mean, ...]
+    gaps: tuple[Gap, ...]
+    wanted: tuple[Run, ...]
+
+
+def rows_of(study: Study, store: Store) -> dict[Run, Row]:
+    """The finished rows of what a plan names, whoever trained them, without curves."""
+    plan = study.config
+    context = {name: plan[name] for name in CONTEXT}
+    seeds = [*plan["seeds"], *plan.get("report_seeds", [])]
+    rows, _ = store.changes(-1, **context, seed=seeds, network_key=plan["networks"])
+    return {(row.network_key, row.seed): row for row in rows if row.status in ("complete", "failed")}
+
+
+def report_of(study: Study, rows: Mapping[Run, Row], measured: Mapping[str, str], seeds: tuple[int, ...]) -> Report:
+    """`measured`: {network: what it is called}, the leader first; `seeds` are those that report."""
+    plan = study.config
+    designs = dict(zip(plan["networks"], plan["designs"], strict=True))
+    values = {network: np.array([accuracy_of(rows, (network, seed)) for seed in seeds]) for network in measured}
+    leader, *references = measured
+    return Report(
+        study=study.name,
+        split=plan["split"],
+        recipe=plan["recipe"],
+        epochs=plan["epochs"],
+        seeds=seeds,
+        means=tuple(_means(values, designs, {n: sum(has_failed(rows, (n, s)) for s in seeds) for n in values})),
+        gaps=tuple(_gap(measured[network], values[leader] - values[network]) for network in references),
+        wanted=tuple((network, seed) for seed in seeds for network in measured if (network, seed) not in rows),
+    )
+
+
+def _means(
+    values: Mapping[str, np.ndarray[Any, Any]], designs: Mapping[str, str], failed: Mapping[str, int]
+) -> Iterable[Mean]:
+    known = {network: runs[np.isfinite(runs)] for network, runs in values.items()}
+    pooled = np.concatenate(list(known.values()))
+    luck = spread(pooled, np.repeat(list(known), [len(runs) for runs in known.values()])) if len(pooled) else None
+    for network, runs in known.items():
+        n, mean = len(runs), float(runs.mean()) if len(runs) else float("nan")
+        half = float(luck.half_width(n)) if luck is not None and n else float("nan")
+        yield Mean(designs[network], network, n, failed[network], mean, mean - half, mean + half)
+
+
+def _gap(against: str, differences: np.ndarray[Any, Any]) -> Gap:
+    pairs = differences[np.isfinite(differences)]
+    n, gap = len(pairs), float(pairs.mean()) if len(pairs) else float("nan")
+    half = float("nan")
+    if n > 1:
+        half = float(stdtrit(n - 1, 0.5 + LEVEL / 2) * pairs.std(ddof=1) / n**0.5)
+    return Gap(against, n, gap, gap - half, gap + half)
+
+
+def accuracy_of(rows: Mapping[Run, Row], run: Run) -> float:
+    """NaN where it has not run, or failed."""
+    row = rows.get(run)
+    return float("nan") if row is None or row.accuracy is None else row.accuracy
+
+
+def has_failed(rows: Mapping[Run, Row], run: Run) -> bool:
+    return run in rows and rows[run].status == "failed"

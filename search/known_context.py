@@ -1,0 +1,203 @@
+"""A setting to train in again: which context of the storage is meant, and the recipe and data that it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from results.row import CONTEXT, LABELS
+from search_space.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from results.store import Store
+    from search.objective import Setting
+    from trainers import ImageData, Recipe
+
+_NAMED_DATA = ("cifar100", "synthetic")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What the user says of the context; None: whatever there is. `data` as `trainers.load_data` takes it."""
+
+    study: str | None = None
+    data: str | None = None
+    backbone: str | None = None
+    image_size: int | None = None
+    recipe: str | None = None
+    epochs: int | None = None
+
+
+def pick_context(store: Store, wanted: Wanted, where: str | None = None) -> tuple[dict[str, Any], pd.DataFrame, int]:
+    """The context that is meant, its complete rows, and how many other contexts would do.
+
+    Of several the one with the most complete rows is meant. Rows of the test split choose nothing. Raises `UserError`
+    where none fits or two have the most.
+    """
+    frame = store.frame(where)
+    frame = frame[(frame["status"] == "complete") & (frame["split"] == "validation")]
+    groups = [rows for _, rows in frame.groupby(list(CONTEXT), sort=False)]
+    config = {} if wanted.study is None else store.studies.get(wanted.study).config
+    fitting = [rows for rows in groups if _fits(rows.iloc[0], wanted, config)]
+    if not fitting:
+        raise UserError(f"no complete row is of what was asked for; {_there(groups)}")
+    most = max(map(len, fitting))
+    chosen = [rows for rows in fitting if len(rows) == most]
+    if len(chosen) > 1:
+        raise UserError(
+            f"{len(chosen)} contexts have {most} complete rows each, and they can't be mixed; {_there(chosen)}. Say "
+            "which one: --study, --data, --backbone, --image-size, --recipe or --epochs."
+        )
+    [context] = chosen[0].head(1)[[*LABELS, *CONTEXT]].to_dict("records")  # plain Python values
+    return {str(name): value for name, value in context.items()}, chosen[0], len(fitting) - 1
+
+
+def _fits(row: pd.Series[Any], wanted: Wanted, config: Mapping[str, Any]) -> bool:
+    given = {
+        "backbone": (wanted.backbone, row["backbone"].partition("#")[0]),
+        "image_size": (wanted.image_size, row["image_size"]),
+        "recipe": (wanted.recipe, row["recipe"]),
+        "epochs": (wanted.epochs, row["epochs"]),
+        "data": (wanted.data if wanted.data in _NAMED_DATA else None, row["data"]),
+    }
+    if any(asked is not None and asked != there for asked, there in given.values()):
+        return False
+    return all(config[name] == row[name] for name in CONTEXT if name in config)
+
+
+def _there(groups: list[pd.DataFrame]) -> str:
+    if not groups:
+        return "the storage has no complete row of the validation split; `attnas search` makes them"
+    lines = []
+    for rows in groups[:8]:
+        row = rows.iloc[0]
+        what = f"{row['data']} at {row['image_size']} px, {row['backbone']}, {row['recipe']}, {row['epochs']} epochs"
+        lines.append(f"{what}, recipe {row['recipe_hash']} ({len(rows)} rows)")
+    return "there are: " + "; ".join(lines)
+
+
+def restored_recipe(context: Mapping[str, Any], settings: list[str] | None, store: Store) -> Recipe:
+    """The recipe that the rows of a context were trained by: as the storage keeps it; of rows from before it kept
+    recipes the named one with the same settings, held constant if a search halved.
+
+    Raises `UserError` where it can't be told.
+    """
+    from trainers.recipe import RECIPES, find_recipe
+
+    kept = _kept_recipe(context, store)
+    if kept is not None:
+        return kept
+    if context["recipe"] not in RECIPES:
+        raise UserError(
+            f"the rows are of the recipe {context['recipe']!r}, which can't be trained from here; allowed: "
+            f"{', '.join(RECIPES)}. Choose other rows with --recipe or --where."
+        )
+    straight = find_recipe(context["recipe"]).changed_text(settings or [], epochs=context["schedule_epochs"])
+    for recipe in (straight, straight.held()):
+        if recipe.hash == context["recipe_hash"]:
+            return recipe
+    given = f"with {', '.join(settings)} " if settings else ""
+    raise UserError(
+        f"the rows were trained by a changed recipe {context['recipe']} (hash {context['recipe_hash']}); {given}it is "
+        f"{straight.hash}, or {straight.held().hash} in a search that halves. Give the same --set FIELD=VALUE as then."
+    )
+
+
+def _kept_recipe(context: Mapping[str, Any], store: Store) -> Recipe | None:
+    """From the table of recipes; None where it is not there, of another kind, or means something else by now."""
+    from trainers import Recipe
+
+    kept = store.recipes.get(context["recipe_hash"])
+    if kept is None or kept.kind != Recipe.__name__:
+        return None
+    names = {field.name for field in fields(Recipe)} - {"name", "epochs"}
+    values = {name: value for name, value in kept.content.items() if name in names}
+    recipe = Recipe(name=context["recipe"], epochs=context["schedule_epochs"], **values)
+    return recipe if recipe.hash == kept.hash else None
+
+
+def known_backbone(context: Mapping[str, Any], given: str | None) -> str:
+    """Raises `UserError` for a user's own, unless it was given: no code that a row names is run by itself."""
+    from trainers.factories import is_factory
+
+    named = str(context["backbone"].partition("#")[0])
+    if is_factory(named) and given != named:
+        raise UserError(f"the rows are of the backbone {named}, which is code; to run it give --backbone {named}")
+    return named
+
+
+def data_spec(context: Mapping[str, Any], given: str | None) -> str:
+    """What to load. Raises `UserError` for a folder whose path was not given: rows do not keep it."""
+    if given is not None:
+        return given
+    if context["data"] in _NAMED_DATA:
+        return str(context["data"])
+    raise UserError(f"the rows are of {context['data']}; say where it lies: --data folder:PATH")
+
+
+class Restored:
+    """What is needed to train in a context again. The data are loaded only when somebody asks for a setting."""
+
+    def __init__(
+        self,
+        context: Mapping[str, Any],
+        wanted: Wanted,
+        store: Store,
+        *,
+        settings: list[str] | None = None,
+        data_dir: Path | None = None,
+        skip_corrupt: bool = False,
+        device: str | None = None,
+        precision: str = "auto",
+        threads: int = 1,
+    ) -> None:
+        self.context, self._device, self._precision, self._threads = context, device, precision, threads
+        self._backbone = known_backbone(context, wanted.backbone)
+        self._recipe = restored_recipe(context, settings, store)
+        self._spec = data_spec(context, wanted.data)
+        self._data_dir, self._skip_corrupt = data_dir, skip_corrupt
+
+    @cached_property
+    def _data(self) -> ImageData:
+        from search.machine import load, prepare_machine
+
+        size = int(self.context["image_size"])
+        prepare_machine(self._backbone, size, self._device, self._precision, self._threads)
+        loaded: ImageData = load(self._spec, size, self._data_dir, self._skip_corrupt)
+        return loaded
+
+    def setting(self, precision: str | None = None) -> Setting:
+        """The setting whose rows join those of the context; `precision` is chosen by measurement unless given.
+
+        Raises `UserError` where the data or the backbone are not those of the rows.
+        """
+        from search.objective import Setting
+        from trainers.environment import pick_device
+        from trainers.precision import pick_precision
+
+        data = self._data
+        chosen = precision or pick_precision(self._precision, pick_device(self._device))
+        setting = Setting(data, self._backbone, self._recipe, device=self._device, precision=chosen)
+        for name in CONTEXT:
+            if setting.context[name] != self.context[name]:
+                raise UserError(
+                    f"{name}: the rows of the storage have {self.context[name]!r}, what was given has "
+                    f"{setting.context[name]!r}; they can't be compared. Give the data and backbone that they are of."
+                )
+        return setting
+
+    def check_test(self, recipe: Recipe) -> None:
+        """Raises `UserError` where the data have no test split, or too few images for the recipe."""
+        from trainers.proxy_run import check_batch_size
+
+        if self._data.test is None:
+            raise UserError(
+                f"{self._data.name} has no test split, so --final has nothing to measure on; leave it out, or give "
+                "data that has one (of a folder: PATH/val/<class>/*)"
+            )
+        check_batch_size(self._data, recipe)
