@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from results.contexts import in_words
 from results.figure_style import BLUE, INK, MUTED, label, new_figure, style
 from search_space.errors import UserError
 
@@ -59,3 +60,10 @@ def _panel(axes: Any, panel: pd.DataFrame) -> None:
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
+
+
+def effects_caption(rows: pd.DataFrame) -> str:
+    return (
+        f"{in_words(rows)}. Dots: effects in one linear model of all axes, against the average level of the axis; "
+        "bars: 95 % intervals that hold together within an axis; (n) designs."
+    )

@@ -148,8 +148,7 @@ def _effects(effects: pd.DataFrame, rows: pd.DataFrame, importances: Mapping[str
     except UserError as error:
         return Picture("effects", heading, "", str(error))
     told = f"Effects of {len(mine)} levels of {mine['axis'].nunique()} axes on accuracy, with 95 % intervals."
-    caption = f"{in_words(rows)}. Dots: least-squares effects of a factorial model; bars: 95 % intervals; (n) designs."
-    return Picture("effects", heading, svg(figure, f"{name}-effects", told), caption)
+    return Picture("effects", heading, svg(figure, f"{name}-effects", told), figure_effects.effects_caption(rows))
 
 
 def _curves(rows: pd.DataFrame, name: str) -> Picture:

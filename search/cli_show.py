@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.storage import STORAGE, STORAGE_DEFAULT, open_storage, without_password
+from search.storage import STORAGES, STORAGES_DEFAULT, open_storages, without_password
 from search_space.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from results.confirmed import Confirmation
+    from results.effects import Explained
     from search_space import AttentionDesign, Site
 
 PICTURES = ("front", "effects", "curves", "noise", "basis")
@@ -24,7 +24,7 @@ WHERE = Annotated[str | None, typer.Option(help="Only rows for which this holds,
 
 def report(
     output: Annotated[Path, typer.Option("--output", "-o", help="The page to write, as report.html.")],
-    storage: STORAGE = STORAGE_DEFAULT,
+    storage: STORAGES = STORAGES_DEFAULT,
     where: WHERE = None,
     title: Annotated[str | None, typer.Option(help="Heading of the page; data and backbone unless given.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is no report.")] = False,
@@ -35,24 +35,35 @@ def report(
     """
     from rich.console import Console
 
-    from results.confirmed import confirmations, is_search
-    from results.report import Note, check_report, write_report
+    from results.frames import frame_of
+    from results.report import check_report, write_report
     from results.report import report as make
-    from search.verdict import told
+    from search import report_notes
 
     check_report(output, force=force)
-    with open_storage(storage, read_only=True) as store:
-        frame, studies = store.frame(where), [study for study in store.studies.list() if is_search(study)]
-        states = [state for state in confirmations(store) if state.report is not None and not state.report.wanted]
+    with open_storages(storage) as stores:
+        frame = frame_of(stores, where)
+        studies = [study for store in stores for study in store.studies.list()]
+        recipes = [recipe.hash for store in stores for recipe in store.recipes.list()]
+        confirmations, confirmed = report_notes.confirmed(stores)
     console = Console(stderr=True)
     with console.status("report") as status:
+        models = report_notes.explained(frame)
         page = make(
             frame,
             studies,
             title=title,
-            confirmed=[str(state.leader) for state in states],
-            notes=[Note("confirmation", state.study, told(state), context=_context(state)) for state in states],
-            source=without_password(storage) + (f", rows where {where}" if where else ""),
+            source=", ".join(map(without_password, storage)) + (f", rows where {where}" if where else ""),
+            effects=_effects(models),
+            importances=_importances(models, frame),
+            notes=[
+                *confirmations,
+                *report_notes.effects(models),
+                *report_notes.noise(frame),
+                *report_notes.fidelities(frame),
+            ],
+            confirmed=confirmed,
+            recipes=recipes,
             sites=sites_of,
             on_step=lambda step: status.update(f"report: {step}"),
         )
@@ -60,17 +71,11 @@ def report(
     print(f"{output}: {len(page) / 1e6:.2f} MB, {len(frame):,} evaluations. Open it in a browser.")
 
 
-def _context(state: Confirmation) -> tuple[Any, ...]:
-    from results.row import CONTEXT
-
-    return tuple(state.context[name] for name in CONTEXT)
-
-
 def plot(
     picture: Annotated[str, typer.Argument(metavar="PICTURE", help=" | ".join(PICTURES))],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .png, .svg, .pdf...")],
     by: Annotated[str, typer.Option(help="Of a front: macs | params | latency | memory | seconds.")] = "macs",
-    storage: STORAGE = STORAGE_DEFAULT,
+    storage: STORAGES = STORAGES_DEFAULT,
     where: WHERE = None,
 ) -> None:
     """One picture of the rows of one data, recipe and fidelity: that with most designs complete unless --where chooses.
@@ -79,12 +84,12 @@ def plot(
     """
     from results.contexts import contexts, in_words, leading
     from results.figure_style import check_picture, write_picture
+    from results.frames import frame_of
 
     if picture not in PICTURES:
         raise UserError(f"picture: {picture!r} given; allowed: {', '.join(PICTURES)}.")
     check_picture(output)
-    with open_storage(storage, read_only=True) as store:
-        frame = store.frame(where)
+    frame = frame_of(storage, where)
     rows = leading(frame)
     write_picture(_figure(picture, rows, by), output)
     print(f"{output}: {in_words(rows)}")
@@ -107,7 +112,11 @@ def _figure(picture: str, rows: pd.DataFrame, by: str) -> Figure:
 
         return noise(rows, caption=noise_caption(rows))
     if picture == "effects":
-        raise UserError("effects: not there yet")
+        from results.effects import explain
+        from results.figure_effects import effects, effects_caption
+
+        model = explain(rows)[0]
+        return effects(model.effects(), importances=_shares(model), caption=effects_caption(rows))
     from results.contexts import in_words
     from results.figure_bases import NOTE, bases
     from results.ranking import top
@@ -117,6 +126,28 @@ def _figure(picture: str, rows: pd.DataFrame, by: str) -> Figure:
     if not heard:
         raise UserError(f"basis: {said} `attnas space show DESIGN --plot FILE` draws any design that has one.")
     return bases(heard, f"{said} Best by expected accuracy on {in_words(rows)}. {NOTE.capitalize()}.")
+
+
+def _effects(models: list[Explained]) -> pd.DataFrame | None:
+    import pandas as pd
+
+    return pd.concat([one.effects() for one in models]) if models else None
+
+
+def _importances(models: list[Explained], frame: pd.DataFrame) -> dict[str, float]:
+    """Optuna's, of the context that comes first in the report."""
+    from results.contexts import contexts
+    from results.row import CONTEXT
+
+    first = contexts(frame)[0].iloc[0] if len(frame) else {}
+    of_first = [one for one in models if all(one.about[name] == first[name] for name in CONTEXT)]
+    return _shares(of_first[0]) if of_first else {}
+
+
+def _shares(model: Explained) -> dict[str, float]:
+    from search.importance import importances
+
+    return importances(model.lines, axes=list(model.model.axes))
 
 
 def sites_of(design: AttentionDesign, backbone: str, image_size: int) -> tuple[Site, ...]:
