@@ -139,7 +139,9 @@ def _importances(models: list[Explained], frame: pd.DataFrame) -> dict[str, floa
     from results.contexts import contexts
     from results.row import CONTEXT
 
-    first = contexts(frame)[0].iloc[0] if len(frame) else {}
+    if not models:
+        return {}
+    first = contexts(frame)[0].iloc[0]
     of_first = [one for one in models if all(one.about[name] == first[name] for name in CONTEXT)]
     return _shares(of_first[0]) if of_first else {}
 
