@@ -1,4 +1,4 @@
-"""`attnas results`: questions to storages. Reads only."""
+"""`attnas results`: questions to storages, pictures of them, exports and imports."""
 
 from __future__ import annotations
 

@@ -35,6 +35,7 @@ def report(
     """
     from rich.console import Console
 
+    from results.confirmed import is_search
     from results.frames import frame_of
     from results.report import check_report, write_report
     from results.report import report as make
@@ -43,7 +44,7 @@ def report(
     check_report(output, force=force)
     with open_storages(storage) as stores:
         frame = frame_of(stores, where)
-        studies = [study for store in stores for study in store.studies.list()]
+        studies = [study for store in stores for study in store.studies.list() if is_search(study)]
         recipes = [recipe.hash for store in stores for recipe in store.recipes.list()]
         confirmations, confirmed = report_notes.confirmed(stores)
     console = Console(stderr=True)
