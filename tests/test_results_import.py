@@ -93,8 +93,8 @@ def results(draw: st.DrawFn) -> Row:
         "peak_memory_bytes": draw(st.none() | st.integers(0, 2**63 - 1)),
         "progress": draw(st.none() | st.just(1.5)),
     }
-    changes["epochs"] = draw(st.integers(1, 2**62))
-    changes["schedule_epochs"] = changes["epochs"] + draw(st.integers(int(row.status == "stopped"), 2**62))
+    changes["epochs"] = draw(st.integers(1, 2**61))
+    changes["schedule_epochs"] = changes["epochs"] + draw(st.integers(int(row.status == "stopped"), 2**61))
     texts = (
         "network_key",
         "recipe_hash",
