@@ -49,9 +49,14 @@ def main() -> None:
         places = Path(folder, "designs.json")
         write_table(places)
         os.environ[TABLE] = str(places)
-        found = [SECTIONS[name](places, scale) for name in names]
-    text = "\n\n".join([_head(scale, load), *found, _notes(options.output)]) + "\n"
-    options.output.write_text(text, encoding="utf-8")
+        notes = _notes(options.output)
+        found: list[str] = []
+        for name in names:
+            found.append(SECTIONS[name](places, scale))
+            text = "\n\n".join([_head(scale, load), *found, notes]) + "\n"
+            options.output.write_text(
+                text, encoding="utf-8"
+            )  # each time: a run that is cut short has measured something
     print(text)
 
 

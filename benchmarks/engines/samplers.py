@@ -12,6 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from statistics import mean, median, stdev
 
+import torch
+
 from benchmarks.engines.landscape import PAIR_SHARE, landscape
 from benchmarks.engines.report import Scale, figures, table
 from search.samplers import SAMPLERS, make_sampler
@@ -70,7 +72,11 @@ def section(_: Path, scale: Scale) -> str:
     results: dict[tuple[str, float], list[list[float]]] = {}
     # The dear ones first, so that no core waits for the last of them alone
     order = sorted(tasks, key=lambda task: ("gp", "tpe", "nsga2").index(task.sampler) if task.sampler in _DEAR else 9)
-    with ProcessPoolExecutor(max_workers=2, mp_context=multiprocessing.get_context("spawn")) as pool:
+    # one thread each: two of two threads on two cores wait for each other most of the time
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        max_workers=2, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
         for task, found in zip(order, pool.map(regrets, order), strict=True):
             results.setdefault((task.sampler, task.noise), []).append(found)
             if task.seed == 0:
