@@ -29,6 +29,7 @@ from search.options import (
     SPACE_FILE,
     THREADS,
 )
+from search.samplers import DEFAULT_SAMPLER
 from search.storage import STORAGE, STORAGE_DEFAULT, check_storage, open_storage
 
 if TYPE_CHECKING:
@@ -97,8 +98,8 @@ def search_command(
         float | None, typer.Option(help="Accelerators a worker, with --engine ray; 0.25: four share one.")
     ] = None,
     sampler: Annotated[
-        str, typer.Option(help="tpe | random | nsga2 | gp | evolution | local: what proposes the next design.")
-    ] = "tpe",
+        str, typer.Option(help="gp | tpe | random | nsga2 | evolution | local: what proposes the next design.")
+    ] = DEFAULT_SAMPLER,
     objectives: Annotated[
         str, typer.Option(help="accuracy or loss, then any of macs, params, latency, memory; separated by commas.")
     ] = "accuracy,macs",

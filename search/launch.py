@@ -23,7 +23,7 @@ from search.objective import Setting
 from search.objectives import Objectives
 from search.recording import keep_recipe
 from search.request import Request
-from search.samplers import SAMPLERS
+from search.samplers import DEFAULT_SAMPLER, SAMPLERS
 from search.study import Study
 from search.warm_start import warm_start
 from search.worker import work
@@ -55,7 +55,7 @@ def search(
     workers: int | None = None,
     address: str | None = None,
     devices_per_worker: float | None = None,
-    sampler: str = "tpe",
+    sampler: str = DEFAULT_SAMPLER,
     objectives: str | Objectives = "accuracy,macs",
     halving: bool = True,
     factor: int = 3,

@@ -11,7 +11,7 @@ from search.candidates import Candidates
 from search.halving import Rungs
 from search.mirror import Mirror
 from search.objectives import Objectives
-from search.samplers import Sampler, make_sampler
+from search.samplers import DEFAULT_SAMPLER, Sampler, make_sampler
 from search_space import AttentionDesign, Space
 
 _ENOUGH = 10  # networks measured at a rung before the sampler learns from it rather than from a lower one
@@ -26,7 +26,7 @@ class Plan:
     objectives: Objectives
     rungs: Rungs
     seeds: tuple[int, ...]
-    sampler: str = "tpe"
+    sampler: str = DEFAULT_SAMPLER
     max_latency: float | None = None  # seconds; limits that need no measuring are in the candidates
 
     @property

@@ -13,6 +13,7 @@ from search.halving import Rungs
 from search.objective import Setting
 from search.objectives import Objectives
 from search.proposals import Plan
+from search.samplers import DEFAULT_SAMPLER
 from search.study import Study
 from search_space import AttentionDesign, Layered, Space
 from trainers import PROXY, ImageData, Recipe, load_data
@@ -33,7 +34,7 @@ class Request:
     limits: Limits = field(default_factory=Limits)
     rungs: Rungs
     seeds: tuple[int, ...] = (0,)
-    sampler: str = "tpe"
+    sampler: str = DEFAULT_SAMPLER
     first: tuple[AttentionDesign | Layered, ...] = ()
     device: str | None = None
     precision: str = "auto"

@@ -58,7 +58,14 @@ def pretended(monkeypatch):
 
 
 def run(store, blobs, space=SPACE, **options):
-    defaults = {"trials": 4, "data": blobs, "backbone": "resnet8", "recipe": RECIPE, "precision": "float32"}
+    defaults = {
+        "trials": 4,
+        "data": blobs,
+        "backbone": "resnet8",
+        "recipe": RECIPE,
+        "precision": "float32",
+        "sampler": "tpe",
+    }
     return search(space, store=store, **defaults | options)
 
 
@@ -204,7 +211,7 @@ while not Path({go!r}).exists():
     time.sleep(0.01)
 with open_store({url!r}) as store:
     rows = search(SPACE, store=store, trials={trials}, data=make_blobs(0), backbone="resnet8",
-                  recipe=RECIPE.changed(epochs={epochs}), precision="float32", halving=False)
+                  recipe=RECIPE.changed(epochs={epochs}), precision="float32", halving=False, sampler="tpe")
     print(len(rows))
 """
 

@@ -28,7 +28,14 @@ FACTS = {"precision": "float32", "hardware": "none", "versions": {}, "commit": N
 
 
 def run(store, blobs, **options):
-    defaults = {"trials": 4, "data": blobs, "backbone": "resnet8", "recipe": RECIPE, "precision": "float32"}
+    defaults = {
+        "trials": 4,
+        "data": blobs,
+        "backbone": "resnet8",
+        "recipe": RECIPE,
+        "precision": "float32",
+        "sampler": "tpe",
+    }
     return search(SPACE, store=store, **defaults | options)
 
 

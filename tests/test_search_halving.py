@@ -53,7 +53,14 @@ def pretended(monkeypatch):
 
 
 def run(store, blobs, **options):
-    defaults = {"trials": 27, "data": blobs, "backbone": "resnet8", "recipe": RECIPE, "precision": "float32"}
+    defaults = {
+        "trials": 27,
+        "data": blobs,
+        "backbone": "resnet8",
+        "recipe": RECIPE,
+        "precision": "float32",
+        "sampler": "tpe",
+    }
     return search(SPACE, store=store, **defaults | options)
 
 
