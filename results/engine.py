@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from results.file_systems import network_file_system
+from results.retry import unless_lost
 from results.schema import WRITE, StorageError, create_tables, find_version, upgrade
 from results.table import SCHEMA_VERSION
 
@@ -55,23 +56,26 @@ def open_engine(url: str, *, read_only: bool) -> Engine:
     if is_new and read_only:
         raise StorageError(_missing(shown, "does not exist"))
     with _explained(shown):
-        version = None
-        if not is_new:
-            # Asked through a connection that cannot write: a storage that is refused must stay as it was.
-            with _connected(parsed, read_only=True) as reader:
-                version = find_version(reader, shown)
-        if version is None and read_only:
-            raise StorageError(_missing(shown, "holds no results"))
-        is_old = version is not None and version < SCHEMA_VERSION
-        if is_old or not read_only:
-            _refuse_network_file(parsed, shown)
-        if is_old:
-            with _connected(parsed, read_only=False) as writer:
-                upgrade(writer, shown)
-        engine = _connect(parsed, read_only=read_only)
-        if version is None:
-            create_tables(engine)
-        return engine
+        return unless_lost(lambda: _open(parsed, shown, is_new=is_new, read_only=read_only))
+
+
+def _open(parsed: URL, shown: str, *, is_new: bool, read_only: bool) -> Engine:
+    version = None
+    if not is_new:
+        # Asked through a connection that cannot write: a storage that is refused must stay as it was.
+        version = _version(parsed, shown)
+    if version is None and read_only:
+        raise StorageError(_missing(shown, "holds no results"))
+    is_old = version is not None and version < SCHEMA_VERSION
+    if is_old or not read_only:
+        _refuse_network_file(parsed, shown)
+    if is_old:
+        with _connected(parsed, read_only=False) as writer:
+            upgrade(writer, shown)
+    engine = _connect(parsed, read_only=read_only)
+    if version is None:
+        create_tables(engine)
+    return engine
 
 
 def check_openable(url: str) -> int | None:
@@ -86,7 +90,12 @@ def check_openable(url: str) -> int | None:
     _refuse_network_file(parsed, shown)
     if is_new:
         return None
-    with _explained(shown), _connected(parsed, read_only=True) as reader:
+    with _explained(shown):
+        return unless_lost(lambda: _version(parsed, shown))
+
+
+def _version(parsed: URL, shown: str) -> int | None:
+    with _connected(parsed, read_only=True) as reader:
         return find_version(reader, shown)
 
 

@@ -47,6 +47,18 @@ def persistently(action: Callable[[], T], what: str, *, until: Callable[[], bool
     raise AssertionError("the waits never end")
 
 
+def unless_lost(action: Callable[[], T]) -> T:
+    """What `action` returns, tried four times again where the connection that it had was lost; not where it got none."""
+    for wait_seconds in _WAITS_SECONDS[:4]:
+        try:
+            return action()
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        time.sleep(wait_seconds)
+    return action()
+
+
 def _sleep(seconds: float, until: Callable[[], bool] | None) -> None:
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0 and not (until is not None and until()):

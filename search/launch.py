@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from sqlalchemy.exc import DBAPIError
 
-from results.retry import may_pass
+from results.retry import may_pass, unless_lost
 from results.row import Row
 from results.store import Store
 from search.budget import Budget, Stop
@@ -193,13 +193,14 @@ def run(
     request, setting = replace(request, precision=precision), replace(setting, precision=precision)
     with _storage_errors():
         study = request.study(setting, store)  # may refuse, and a refused study leaves no name behind
-        study.sync()
+        unless_lost(study.sync)
         if study.latencies is not None:
             check_hardware(study.mirror.finished.values(), study.latencies)
-        keep_recipe(setting.recipe, store)
-        study.id = store.studies.begin(request.config(setting), name, request.default_name(setting)).id
+        unless_lost(lambda: keep_recipe(setting.recipe, store))
+        begun = unless_lost(lambda: store.studies.begin(request.config(setting), name, request.default_name(setting)))
+        study.id = begun.id
         study.mirror.forget()  # what was trained for this study outside its space is seen only now
-        study.sync()
+        unless_lost(study.sync)
         revived = study.retry_failed() if retry_failed else 0
         study.measure_latencies()
         with halt.on_signals():
@@ -221,7 +222,7 @@ def run(
                     report=watch,
                 )
             finally:
-                study.hand_back()
+                unless_lost(study.hand_back)
             watch.end(why)
     if stop is None and halt.signal is not None:
         raise KeyboardInterrupt

@@ -16,7 +16,7 @@ from postgres import Server
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 from test_results_row import a_row, running
 
-from results import Store, open_store
+from results import Store, engine, open_store
 from results.retry import persistently
 
 
@@ -134,6 +134,26 @@ def test_killed_connections_and_a_restarted_server_cost_nothing(
             postgres.start()
         finishing.join(20)
         assert [(row.status, row.started) for row in store.rows()] == [("complete", 1.0)]
+
+
+def test_a_connection_killed_while_a_storage_is_opened_is_made_again(
+    postgres: Server, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = []
+
+    def find_version(reader: sa.Engine, shown: str) -> int | None:
+        with reader.connect() as connection:
+            if not killed:
+                killed.append(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar())
+                postgres.execute(f"SELECT pg_terminate_backend({killed[0]})")
+            connection.exec_driver_sql("SELECT 1")
+        return real(reader, shown)
+
+    open_store(postgres_url).close()
+    real = engine.find_version
+    monkeypatch.setattr(engine, "find_version", find_version)
+    with open_store(postgres_url) as store:
+        assert store.finish(a_row()) and len(killed) == 1
 
 
 def test_a_holder_of_the_turn_whose_machine_falls_silent_is_put_out_by_the_server(postgres_url: str) -> None:
