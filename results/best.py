@@ -71,8 +71,8 @@ class Race:
 
     @property
     def leader(self) -> int | None:
-        """The standing arm with the highest mean; None while nobody has run, or if nobody stands."""
-        run = [arm for arm in self.standing if self.n[arm]]
+        """The standing arm with the highest mean; who stands alone leads without a run. None while nobody has run."""
+        run = self.standing if len(self.standing) == 1 else [arm for arm in self.standing if self.n[arm]]
         return max(run, key=lambda arm: self.mean[arm]) if run else None
 
     def out_after(self, arm: int) -> int | None:

@@ -100,7 +100,7 @@ def confirmation(study: Study, store: Store) -> Confirmation:
         measured = _reported(plan, networks[leader], failures)
         report = report_of(study, rows, measured, tuple(plan["report_seeds"]))
         wanted = report.wanted
-        final = _final(study, store)
+        final = _final(study, plan["designs"][leader], store)
     return Confirmation(
         study=study.name,
         context={name: plan[name] for name in ("data", "recipe", *CONTEXT)},
@@ -125,9 +125,13 @@ def _reported(plan: Mapping[str, Any], leader: str, failures: Mapping[str, objec
     return {leader: named.get(leader, "the leader")} | named
 
 
-def _final(study: Study, store: Store) -> Report | None:
-    """Of the newest study of the kind "final" that belongs to this confirmation."""
-    found = [each for each in store.studies.list() if is_a(each, FINAL) and each.config["confirms"] == study.id]
+def _final(study: Study, leader: str, store: Store) -> Report | None:
+    """Of the newest study of the kind "final" that measures this leader of this confirmation."""
+    found = [
+        each
+        for each in store.studies.list()
+        if is_a(each, FINAL) and each.config["confirms"] == study.id and each.config["designs"][0] == leader
+    ]
     return final_report(found[-1], store) if found else None
 
 

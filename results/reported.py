@@ -46,7 +46,10 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What fresh seeds say of the leader and the references; `wanted` are the runs that are still to come."""
+    """What fresh seeds say of the leader and the references; `wanted` are the runs that are still to come.
+
+    `second_look`: on a test split of which something had been measured before.
+    """
 
     study: str
     split: str
@@ -55,6 +58,7 @@ class Report:
     seeds: tuple[int, ...]
     means: tuple[Mean, ...]
     gaps: tuple[Gap, ...]
+    second_look: bool
     wanted: tuple[Run, ...]
 
 
@@ -81,6 +85,7 @@ def report_of(study: Study, rows: Mapping[Run, Row], measured: Mapping[str, str]
         seeds=seeds,
         means=tuple(_means(values, designs, {n: sum(has_failed(rows, (n, s)) for s in seeds) for n in values})),
         gaps=tuple(_gap(measured[network], values[leader] - values[network]) for network in references),
+        second_look=plan.get("second_look", False),
         wanted=tuple((network, seed) for seed in seeds for network in measured if (network, seed) not in rows),
     )
 

@@ -75,11 +75,7 @@ class Studies:
             found = _alike(turn.connection, wanted, name)
             if found is not None:
                 return found
-            chosen = free_name(turn.connection, default_name) if name is None else name
-            study = Study(id=uuid.uuid4().hex, name=chosen, config=wanted, created=time.time())
-            values = {"id": study.id, "name": chosen, "config": wanted, "created": study.created}
-            turn.connection.execute(sa.insert(STUDIES).values(**values, config_hash=config_hash(wanted)))
-            return study
+            return insert(turn.connection, wanted, free_name(turn.connection, default_name) if name is None else name)
 
     def find(self, config: Mapping[str, Any], name: str | None) -> Study | None:
         """The study that `begin` would go on with, None if it would make one; changes nothing.
@@ -123,6 +119,14 @@ class Studies:
 def select(connection: Connection, *wanted: sa.ColumnElement[bool]) -> list[Study]:
     statement = sa.select(_c.id, _c.name, _c.config, _c.created).where(*wanted).order_by(_c.created, _c.id)
     return [Study(**found) for found in connection.execute(statement).mappings()]
+
+
+def insert(connection: Connection, config: Mapping[str, Any], name: str) -> Study:
+    """A new study of this name, which must be free."""
+    study = Study(id=uuid.uuid4().hex, name=name, config=json.loads(_canonical(config)), created=time.time())
+    values = {"id": study.id, "name": name, "config": study.config, "created": study.created}
+    connection.execute(sa.insert(STUDIES).values(**values, config_hash=config_hash(study.config)))
+    return study
 
 
 def _alike(connection: Connection, wanted: dict[str, Any], name: str | None) -> Study | None:

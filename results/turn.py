@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -15,6 +15,8 @@ from results.changes import Scope, changes
 from results.lease import STALE_SECONDS, lease_is_dead
 from results.row import COLUMNS, Row
 from results.schema import LAST_SEQ, insert
+from results.studies import Study, free_name, select
+from results.studies import insert as insert_study
 from results.table import EVALUATIONS, META, ROW_COLUMNS, from_cells, to_cells
 
 _c = EVALUATIONS.c
@@ -41,6 +43,14 @@ class Turn:
     def changes(self, since: int, **scope: Scope | Collection[Scope]) -> tuple[list[Row], int]:
         """As `Store.changes`, and nothing can change until the turn ends."""
         return changes(self.connection, since, scope)
+
+    def studies(self) -> list[Study]:
+        """As `Studies.list`, and none can be added until the turn ends."""
+        return select(self.connection)
+
+    def begin_study(self, config: Mapping[str, Any], default_name: str) -> Study:
+        """A new study, called `default_name`, or that with -2, -3..., whatever others ask."""
+        return insert_study(self.connection, config, free_name(self.connection, default_name))
 
     def claim(self, row: Row, *, stale_seconds: float = STALE_SECONDS) -> Row | None:
         """As `Store.claim`."""

@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -84,8 +85,9 @@ def confirm_command(
     """
     check_storage(storage)
     in_full = chosen_recipe(final_recipe, final_epochs, final_settings)
-    from search.confirm import Asked
+    from search.confirm import Asked, find
     from search.known_context import Restored, Wanted, pick_context
+    from search.machine import load
 
     report = seeds if report_seeds is None else report_seeds
     named = tuple(designs or ())
@@ -93,7 +95,13 @@ def confirm_command(
     wanted = Wanted(study=study, data=data, backbone=backbone, image_size=image_size, recipe=recipe, epochs=epochs)
     open_storage(storage, read_only=True).close()  # never made by a command that asks for what is there
     with interruptible(), open_storage(storage) as store:
-        context, rows, others = pick_context(store, wanted, where)
+        context, rows, others = pick_context(
+            store,
+            wanted,
+            where,
+            asked_before=lambda context: find(asked, context, store) is not None,
+            load=partial(load, data_dir=data_dir, skip_corrupt=skip_corrupt),
+        )
         _say_context(context, others)
         restored = Restored(
             context,
@@ -111,7 +119,16 @@ def confirm_command(
         plan = _plan(asked, restored, store, rows, again=again)
         state = _confirmed(plan, restored, store, retry_failed=retry_failed)
         if final and state.leader is not None:
-            state = _finished(plan, state, restored, store, in_full, final_seeds, second_look=second_look)
+            state = _finished(
+                plan,
+                state,
+                restored,
+                store,
+                in_full,
+                final_seeds,
+                second_look=second_look,
+                retry_failed=retry_failed,
+            )
     if as_json:
         print(json.dumps(_plain(state.as_json()), indent=1, allow_nan=False))
     else:
@@ -126,7 +143,7 @@ def _plan(asked: Asked, restored: Restored, store: Store, rows: pd.DataFrame, *,
     found = None if again else find(asked, restored.context, store)
     if found is not None:
         return found
-    plan = begin(asked, restored.setting(), store, rows)
+    plan = begin(asked, restored.setting(), store, rows, again=again)
     seeds = [*plan.config["seeds"], *plan.config["report_seeds"]]
     _say(f"begun: {plan.name}, {len(plan.config['designs'])} designs, fresh seeds {seeds[0]} to {seeds[-1]}")
     if again:
@@ -158,14 +175,18 @@ def _finished(
     seeds: int,
     *,
     second_look: bool,
+    retry_failed: bool,
 ) -> Confirmation:
     from results.confirmed import confirmation
+    from search.confirm import retry_failed as retry
     from search.final import begin_final, finish
     from search.progress import Testing
 
     setting = replace(restored.setting(plan.config["precision"]), recipe=recipe, split="test")
-    final = begin_final(plan, state, setting, store, seeds, second_look=second_look)
-    if second_look:
+    final = begin_final(plan, state, setting, store, seeds, second_look=second_look, retry_failed=retry_failed)
+    if retry_failed:
+        _say(f"{retry(final, store)} failed trainings of the final are begun again")
+    if final.config.get("second_look"):
         _say("a second look at the test split: whoever reports it must say so")
     with Testing() as watch:
         finish(final, replace(setting, precision=final.config["precision"]), store, watch)
@@ -175,7 +196,7 @@ def _finished(
 def _say_context(context: Mapping[str, Any], others: int) -> None:
     from search.tables import context_line
 
-    more = "" if others == 0 else f"; {others} other(s) have fewer rows: --study, --backbone, --epochs... choose"
+    more = "" if others == 0 else f"; {others} other(s) fit too: --study, --backbone, --epochs... choose"
     _say(f"of {context_line(dict(context))}{more}")
 
 

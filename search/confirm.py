@@ -15,6 +15,7 @@ from results.reported import Run, rows_of
 from results.row import CONTEXT, Row
 from results.store import Store
 from results.studies import Study
+from results.turn import Turn
 from search.failures import POLICIES
 from search.objective import Setting
 from search.recording import keep_recipe, record
@@ -68,9 +69,13 @@ class Asked:
 
 def find(asked: Asked, context: Mapping[str, Any], store: Store) -> Study | None:
     """The newest confirmation that asks the same of this context."""
+    return _among(store.studies.list(), asked, context)
+
+
+def _among(studies: Sequence[Study], asked: Asked, context: Mapping[str, Any]) -> Study | None:
     found = [
         study
-        for study in store.studies.list()
+        for study in studies
         if is_a(study, CONFIRM)
         and study.config["asked"] == asked.words
         and all(study.config[name] == context[name] for name in CONTEXT)
@@ -78,28 +83,34 @@ def find(asked: Asked, context: Mapping[str, Any], store: Store) -> Study | None
     return found[-1] if found else None
 
 
-def begin(asked: Asked, setting: Setting, store: Store, rows: pd.DataFrame) -> Study:
+def begin(asked: Asked, setting: Setting, store: Store, rows: pd.DataFrame, *, again: bool = False) -> Study:
     """A new confirmation of the finalists of `rows` (complete, of one context); trains nothing yet.
 
     Its seeds lie above every seed that the context has seen, in a row or in a plan, and are fixed now, whatever
-    happens. Raises `UserError`.
+    happens. Where another process of the same command was first, its confirmation is the one, unless a new one is
+    wanted `again`. Raises `UserError`.
     """
     arms = _arms(asked, setting, rows)
-    first = first_fresh_seed(setting, store)
-    seeds = list(range(first, first + asked.seeds + asked.report_seeds))
-    config = {
-        "kind": CONFIRM,
-        **setting.context,
-        "asked": asked.words,
-        "alpha": asked.alpha,
-        "designs": [str(design) for design in arms.values()],
-        "networks": list(arms),
-        "references": {name: setting.network_key(find_design(name)) for name in REFERENCES},
-        "seeds": seeds[: asked.seeds],
-        "report_seeds": seeds[asked.seeds :],
-        "precision": setting.precision,
-    }
-    return store.studies.begin(config, None, plan_name(setting, CONFIRM))
+    references = {name: setting.network_key(find_design(name)) for name in REFERENCES}
+    with store.turn() as turn:
+        found = None if again else _among(turn.studies(), asked, setting.context)
+        if found is not None:
+            return found
+        first = first_fresh_seed(setting, turn)
+        seeds = list(range(first, first + asked.seeds + asked.report_seeds))
+        config = {
+            "kind": CONFIRM,
+            **setting.context,
+            "asked": asked.words,
+            "alpha": asked.alpha,
+            "designs": [str(design) for design in arms.values()],
+            "networks": list(arms),
+            "references": references,
+            "seeds": seeds[: asked.seeds],
+            "report_seeds": seeds[asked.seeds :],
+            "precision": setting.precision,
+        }
+        return turn.begin_study(config, plan_name(setting, CONFIRM))
 
 
 def _arms(asked: Asked, setting: Setting, rows: pd.DataFrame) -> dict[str, AttentionDesign | Layered]:
@@ -115,13 +126,14 @@ def _arms(asked: Asked, setting: Setting, rows: pd.DataFrame) -> dict[str, Atten
     return arms
 
 
-def first_fresh_seed(setting: Setting, store: Store) -> int:
-    """Above every seed of a row or a plan of this context."""
-    context = {name: setting.context[name] for name in CONTEXT}
-    rows, _ = store.changes(-1, **{name: value for name, value in context.items() if name != "split"})
+def first_fresh_seed(setting: Setting, store: Store | Turn) -> int:
+    """Above every seed of a row or a plan of this data, network and recipe: of either split, and of any epoch, as a
+    training that stopped at a rung is the beginning of the one that would be called fresh."""
+    scope = {name: setting.context[name] for name in CONTEXT if name not in ("split", "epochs")}
+    rows, _ = store.changes(-1, **scope)
     seen = [row.seed for row in rows]
-    for study in store.studies.list():
-        if all(study.config.get(name) == value for name, value in context.items()):
+    for study in store.studies() if isinstance(store, Turn) else store.studies.list():
+        if all(study.config.get(name) == value for name, value in scope.items()):
             seen += [*study.config.get("seeds", []), *study.config.get("report_seeds", [])]
     return 1 + max(seen, default=-1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -33,28 +33,44 @@ class Wanted:
     epochs: int | None = None
 
 
-def pick_context(store: Store, wanted: Wanted, where: str | None = None) -> tuple[dict[str, Any], pd.DataFrame, int]:
+def pick_context(
+    store: Store,
+    wanted: Wanted,
+    where: str | None,
+    *,
+    asked_before: Callable[[Mapping[str, Any]], bool],
+    load: Callable[[str, int], ImageData],
+) -> tuple[dict[str, Any], pd.DataFrame, int]:
     """The context that is meant, its complete rows, and how many other contexts would do.
 
-    Of several the one with the most complete rows is meant. Rows of the test split choose nothing. Raises `UserError`
-    where none fits or two have the most.
+    Of several the one that was asked the same before is meant, so that a command goes on with what it began however
+    many rows others get; else the one with the most complete rows. Rows of the test split choose nothing. `load` gives
+    data at an image size: asked only where rows of several folders fit, which only their content tells apart. Raises
+    `UserError` where none fits or several do equally well.
     """
     frame = store.frame(where)
     frame = frame[(frame["status"] == "complete") & (frame["split"] == "validation")]
     groups = [rows for _, rows in frame.groupby(list(CONTEXT), sort=False)]
     config = {} if wanted.study is None else store.studies.get(wanted.study).config
-    fitting = [rows for rows in groups if _fits(rows.iloc[0], wanted, config)]
+    fitting = _of_the_folder([rows for rows in groups if _fits(rows.iloc[0], wanted, config)], wanted, load)
     if not fitting:
         raise UserError(f"no complete row is of what was asked for; {_there(groups)}")
+    before = [rows for rows in fitting if asked_before(_context(rows))]
     most = max(map(len, fitting))
-    chosen = [rows for rows in fitting if len(rows) == most]
+    chosen = before or [rows for rows in fitting if len(rows) == most]
     if len(chosen) > 1:
+        alike = "were asked the same before" if before else f"have {most} complete rows each"
         raise UserError(
-            f"{len(chosen)} contexts have {most} complete rows each, and they can't be mixed; {_there(chosen)}. Say "
-            "which one: --study, --data, --backbone, --image-size, --recipe or --epochs."
+            f"{len(chosen)} contexts {alike}, and they can't be mixed; {_there(chosen)}. Say which one: --study, "
+            "--data, --backbone, --image-size, --recipe or --epochs."
         )
-    [context] = chosen[0].head(1)[[*LABELS, *CONTEXT]].to_dict("records")  # plain Python values
-    return {str(name): value for name, value in context.items()}, chosen[0], len(fitting) - 1
+    return _context(chosen[0]), chosen[0], len(fitting) - 1
+
+
+def _context(rows: pd.DataFrame) -> dict[str, Any]:
+    """Labels and context of rows that share it, as plain Python values."""
+    [context] = rows.head(1)[[*LABELS, *CONTEXT]].to_dict("records")
+    return {str(name): value for name, value in context.items()}
 
 
 def _fits(row: pd.Series[Any], wanted: Wanted, config: Mapping[str, Any]) -> bool:
@@ -63,11 +79,29 @@ def _fits(row: pd.Series[Any], wanted: Wanted, config: Mapping[str, Any]) -> boo
         "image_size": (wanted.image_size, row["image_size"]),
         "recipe": (wanted.recipe, row["recipe"]),
         "epochs": (wanted.epochs, row["epochs"]),
-        "data": (wanted.data if wanted.data in _NAMED_DATA else None, row["data"]),
+        "data": (_kind(wanted.data), _kind(row["data"])),
     }
     if any(asked is not None and asked != there for asked, there in given.values()):
         return False
     return all(config[name] == row[name] for name in CONTEXT if name in config)
+
+
+def _kind(data: str | None) -> str | None:
+    """Folders are alike here: rows keep no path, and a renamed one is the same data."""
+    return data if data is None or data in _NAMED_DATA else "folder"
+
+
+def _of_the_folder(
+    fitting: list[pd.DataFrame], wanted: Wanted, load: Callable[[str, int], ImageData]
+) -> list[pd.DataFrame]:
+    """The rows of the folder's images, at whatever size; all where they are of one data set, which is checked later."""
+    from search.objective import data_hash
+
+    there = {(rows["data_hash"].iloc[0], int(rows["image_size"].iloc[0])) for rows in fitting}
+    if wanted.data is None or wanted.data in _NAMED_DATA or len(there) < 2:
+        return fitting
+    meant = {data_hash(load(wanted.data, size)) for size in {size for _, size in there}}
+    return [rows for rows in fitting if rows["data_hash"].iloc[0] in meant]
 
 
 def _there(groups: list[pd.DataFrame]) -> str:

@@ -21,6 +21,11 @@ from trainers.proxy_run import steps_an_epoch
 EpochReport = Callable[[dict[str, float]], None]
 
 
+def data_hash(data: ImageData) -> str:
+    """What rows know the data by: other validation images would be other data."""
+    return hashlib.sha256(f"{data.content_hash} {VALIDATION_SPLIT}".encode()).hexdigest()[:32]
+
+
 @dataclass(frozen=True)
 class Setting:
     """Everything an evaluation needs but the design and the seed."""
@@ -88,10 +93,9 @@ class Setting:
     @property
     def context(self) -> dict[str, Any]:
         """The columns that agree between rows that may be compared."""
-        rule = f"{self.data.content_hash} {VALIDATION_SPLIT}"  # other validation images would be other data
         return {
             "data": self.data.name,
-            "data_hash": hashlib.sha256(rule.encode()).hexdigest()[:32],
+            "data_hash": data_hash(self.data),
             "split": self.split,
             "backbone": versioned(self.backbone),
             "image_size": self.data.image_size,

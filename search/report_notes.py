@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def confirmed(stores: Sequence[Store]) -> tuple[list[Note], list[str]]:
-    """A note of every confirmation, and the designs whose fresh seeds are all in."""
+    """A note of every confirmation, and the leaders whose fresh seeds are all in."""
     states = [state for store in stores for state in confirmations(store)]
-    done = [state.leader for state in states if state.leader and state.report and not state.report.wanted]
-    return [_confirmation(state) for state in states], done
+    done = [state.report for state in states if state.report is not None and not state.report.wanted]
+    return [_confirmation(state) for state in states], [report.means[0].design for report in done if report.means[0].n]
 
 
 def _confirmation(state: Confirmation) -> Note:

@@ -13,6 +13,7 @@ from search.tables import context_line
 
 _FRESH = "Fresh seeds that had no part in the choice"
 _TEST = "Once on the test split"
+_SECOND = "Not the first look at the test split"
 
 
 def verdict(state: Confirmation) -> Iterator[str]:
@@ -27,17 +28,9 @@ def verdict(state: Confirmation) -> Iterator[str]:
         yield from _report(state.report, _FRESH)
     if state.final is not None:
         yield ""
-        yield from _report(state.final, _TEST)
+        yield from _report(state.final, _SECOND if state.final.second_look else _TEST)
     yield ""
     yield _next(state)
-
-
-def told(state: Confirmation) -> list[str]:
-    """Sentences: who won, and what fresh seeds say of the leader."""
-    lines = list(_decision(state))
-    for report, title in ((state.report, _FRESH), (state.final, _TEST)):
-        lines += [] if report is None else [line.strip() for line in _report(report, title)]
-    return lines
 
 
 def went(look: Look, state: Confirmation) -> str:
@@ -92,19 +85,24 @@ def _decision(state: Confirmation) -> Iterator[str]:
     if state.leader is None:
         yield "Nobody is left: every design failed with some seed."
         return
-    if state.winner is not None and not any(look.out for look in state.looks):
+    failed = [arm.design for arm in state.arms if arm.failure is not None]
+    if state.winner is not None and not state.looks:
         yield f"{state.winner} is the only design whose trainings all ended well: nothing was compared."
-        return
-    if state.winner is not None:
-        yield f"Winner: {state.winner}. It is better than every other design here."
+    elif state.winner is not None:
+        all_well = " whose trainings all ended well" if failed else ""
+        yield f"Winner: {state.winner}. It is better than every other design here{all_well}."
     else:
         names = ", ".join(state.standing)
         yield f"No winner: {len(state.standing)} designs can't be told apart from the best: {names}."
         yield f"{state.leader} has the highest mean of them."
-    yield (
-        f"The level: whatever the truth, the best of these designs is sent out in at most {_percent(state.alpha)} of "
-        "such confirmations, looks after each round of seeds included. The means above chose the leader and flatter it."
-    )
+    if failed:
+        yield f"Not compared, as a training failed: {', '.join(failed)}; --retry-failed begins that again."
+    if state.looks:
+        yield (
+            "The level: whatever the truth, the best of the designs compared is sent out in at most "
+            f"{_percent(state.alpha)} of such confirmations, looks after each round of seeds included. The means above "
+            "chose the leader and flatter it."
+        )
 
 
 def _report(report: Report, title: str) -> Iterator[str]:
@@ -115,6 +113,9 @@ def _report(report: Report, title: str) -> Iterator[str]:
     yield f"{title} ({report.split} split, recipe {report.recipe}, {report.epochs} epochs, {seeds}):"
     width = max(len(mean.design) for mean in report.means)
     for mean in report.means:
+        if mean.n == 0:
+            yield f"  {mean.design:{width}}  nothing can be said: all {mean.failed} trainings failed"
+            continue
         failed = f", {mean.failed} failed" if mean.failed else ""
         between = f"{_percent(LEVEL)} interval {points(mean.low)} to {points(mean.high)}"
         yield f"  {mean.design:{width}}  {points(mean.mean)} %, {between}, n = {mean.n}{failed}"
@@ -134,13 +135,19 @@ def _next(state: Confirmation) -> str:
         return "Next: the same command goes on."
     if state.leader is None:
         return "Next: `attnas results query \"status == 'failed'\"` says why; --retry-failed begins them again."
+    if any(report is not None and report.means[0].n == 0 for report in (state.report, state.final)):
+        return f"Next: --retry-failed begins the fresh trainings of {state.leader} again; until then it is unproven."
     if state.winner is None:
         return (
             "Next: take the cheapest of them (`attnas results pareto`), or ask for more: --again with more --seeds; "
             "`attnas results noise` says how many a gap needs."
         )
-    if state.winner == "none":
+    return _next_of(state.winner, state)
+
+
+def _next_of(winner: str, state: Confirmation) -> str:
+    if winner == "none":
         return "Next: no attention beats these designs; search on, or at more epochs."
     if state.final is None:
         return "Next: the same command with --final trains it at full length and measures it once on the test split."
-    return f"Next: attnas retrain '{state.winner}' --data PATH trains it on an ImageNet-style tree."
+    return f"Next: attnas retrain '{winner}' --data PATH trains it on an ImageNet-style tree."

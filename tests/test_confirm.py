@@ -19,8 +19,10 @@ from results.confirmed import confirmations, is_search
 from results.lease import this_owner
 from results.table import RECIPES
 from search import confirm as confirm_module
+from search import final as final_module
 from search import objective as objective_module
-from search.confirm import Asked, ConfirmError, begin, confirm, find, retry_failed
+from search import report_notes
+from search.confirm import Asked, ConfirmError, begin, confirm, find, first_fresh_seed, retry_failed
 from search.final import begin_final, finish
 from search.objective import Setting
 from search.study_rows import StoredStudy
@@ -171,6 +173,56 @@ def test_without_a_retry_the_same_command_goes_on_without_the_failed_reference(w
     assert state.winner == "max/conv1d" and [gap.against for gap in state.report.gaps] == ["se"]
 
 
+def test_processes_of_one_command_begin_one_confirmation(world, setting, store):
+    """Both have looked and found none; the second to begin goes on with the plan of the first."""
+    words, rows = Asked(top=3, seeds=4, report_seeds=3), searched(setting, store)
+    assert begin(words, setting, store, rows) == begin(words, setting, store, rows)
+    assert len(store.studies.list()) == 1
+
+
+def test_processes_of_one_command_begin_one_final(world, setting, store, monkeypatch):
+    plan, state = confirmed(setting, store, seeds=2, report_seeds=1)
+    theirs = []
+
+    def meanwhile(text):
+        if not theirs:
+            theirs.append(None)
+            theirs[0] = begin_final(plan, state, on_test(setting), store, 2)
+            finish(theirs[0], on_test(setting), store)
+        return find_design(text)
+
+    monkeypatch.setattr(final_module, "find_design", meanwhile)
+    assert begin_final(plan, state, on_test(setting), store, 2) == theirs[0]
+
+
+def test_the_only_design_whose_trainings_end_well_leads_and_is_reported(world, setting, store):
+    world.fails = {("avg/mlp-r16", 8): "nan", ("none", 8): "nan"}
+    _, state = confirmed(setting, store, designs=("max/conv1d",))
+    assert state.winner == state.leader == "max/conv1d" and state.decided
+    assert [(mean.design, mean.n) for mean in state.report.means] == [("max/conv1d", 3)]
+    said = "\n".join(verdict(state))
+    assert "the only design whose trainings all ended well: nothing was compared" in said
+    assert "Not compared, as a training failed: none, avg/mlp-r16; --retry-failed" in said and "better than" not in said
+
+
+def test_a_winner_is_better_than_what_was_compared_and_no_more_is_claimed(world, setting, store):
+    world.fails = {("avg/conv1d", 9): "nan"}
+    _, state = confirmed(setting, store)
+    said = "\n".join(verdict(state))
+    assert "Winner: max/conv1d. It is better than every other design here whose trainings all ended well." in said
+    assert "Not compared, as a training failed: avg/conv1d; --retry-failed" in said
+
+
+def test_a_winner_of_whom_no_fresh_training_worked_is_not_recommended(world, setting, store):
+    world.fails = {("max/conv1d", seed): "nan" for seed in (12, 13, 14)}
+    _, state = confirmed(setting, store)
+    assert state.winner == "max/conv1d"
+    said = "\n".join(verdict(state))
+    assert "nothing can be said: all 3 trainings failed" in said and "?" not in said.partition("Fresh")[2]
+    assert said.splitlines()[-1].startswith("Next: --retry-failed") and "--final" not in said
+    assert report_notes.confirmed([store])[1] == [], "and the report does not count it as confirmed"
+
+
 def test_designs_that_are_alike_are_a_set_and_no_winner(world, setting, store):
     world.sd = 0.05
     _, state = confirmed(setting, store, designs=("avg/conv1d", "avg/mlp-r4"), seeds=3)
@@ -179,31 +231,79 @@ def test_designs_that_are_alike_are_a_set_and_no_winner(world, setting, store):
     assert "can't be told apart from the best" in said and "n = 3" in said
 
 
+def on_test(setting, **changes):
+    return replace(setting, recipe=PROXY.changed(**({"epochs": 6, "batch_size": 60} | changes)), split="test")
+
+
 def test_the_test_split_is_looked_at_once(world, setting, store):
     plan, state = confirmed(setting, store)
-    full = PROXY.changed(epochs=6, batch_size=60)
-    on_test = replace(setting, recipe=full, split="test")
-    final = begin_final(plan, state, on_test, store, 2)
-    report = finish(final, on_test, store)
+    final = begin_final(plan, state, on_test(setting), store, 2)
+    report = finish(final, on_test(setting), store)
     assert [mean.design for mean in report.means] == ["max/conv1d", "none", "avg/mlp-r16"]
     rows = store.rows(split="test")
     assert len(rows) == 6 and {row.epochs for row in rows} == {6} and {len(row.curves) for row in rows} == {1}
     assert min(row.seed for row in rows) > max(row.seed for row in store.rows(split="validation"))
     count = len(world.trained)
-    finish(begin_final(plan, state, on_test, store, 2), on_test, store)
+    finish(begin_final(plan, state, on_test(setting), store, 2), on_test(setting), store)
     assert len(world.trained) == count, "the same words print the same numbers"
-    with pytest.raises(ConfirmError, match=r"measured on the test split.*--second-look"):
-        begin_final(plan, state, on_test, store, 3)
-    more = begin_final(plan, state, on_test, store, 3, second_look=True)
+    assert "Once on the test split" in "\n".join(verdict(confirmations(store)[0]))
+    with pytest.raises(ConfirmError, match=r"test split of blobs .*max/conv1d.*--second-look"):
+        begin_final(plan, state, on_test(setting), store, 3)
+    more = begin_final(plan, state, on_test(setting), store, 3, second_look=True)
     assert not set(more.config["seeds"]) & set(final.config["seeds"])
-    assert confirmations(store)[0].final.study == more.name
+    assert begin_final(plan, state, on_test(setting), store, 3, second_look=True) == more, "unfinished: it goes on"
+    state = confirmations(store)[0]
+    assert state.final.study == more.name and state.final.second_look and not report.second_look
+    finish(more, on_test(setting), store)
+    assert "Not the first look at the test split" in "\n".join(verdict(confirmations(store)[0]))
+
+
+def test_another_winner_is_a_second_look_too(world, setting, store):
+    """--again, other finalists, another recipe: whoever may choose between two numbers of the test split may flatter
+    himself, whatever was measured."""
+    plan, state = confirmed(setting, store)
+    finish(begin_final(plan, state, on_test(setting), store, 2), on_test(setting), store)
+    other, state = confirmed(setting, store, designs=("avg/mlp-r4",), seeds=3)
+    assert state.leader == "avg/mlp-r4"
+    with pytest.raises(ConfirmError, match=r"max/conv1d.*--second-look"):
+        begin_final(other, state, on_test(setting, epochs=7), store, 2)
+    begin_final(other, state, on_test(setting, epochs=7), store, 2, second_look=True)
+
+
+def test_a_final_belongs_to_the_leader_it_measured(world, setting, store):
+    """A retry brings the better design back: what was measured of the earlier leader is not told of the new one."""
+    world.fails = {("max/conv1d", 9): "nan"}
+    plan, state = confirmed(setting, store)
+    earlier = state.leader
+    final = begin_final(plan, state, on_test(setting), store, 2)
+    finish(final, on_test(setting), store)
+    assert confirmations(store)[0].final.means[0].design == earlier != "max/conv1d"
+    world.fails = {}
+    retry_failed(plan, store)
+    state = confirm(plan, setting, store)
+    assert state.leader == "max/conv1d" and state.final is None
+    with pytest.raises(ConfirmError, match="--second-look"):
+        begin_final(plan, state, on_test(setting), store, 2)
+    more = begin_final(plan, state, on_test(setting), store, 2, second_look=True)
+    assert more.config["designs"][0] == "max/conv1d"
+    assert finish(more, on_test(setting), store).means[0].n == 2
 
 
 def test_a_new_confirmation_has_seeds_that_no_plan_has(world, setting, store):
     plan, _ = confirmed(setting, store)
-    again = begin(Asked(top=3, seeds=4, report_seeds=3), setting, store, store.frame())
+    again = begin(Asked(top=3, seeds=4, report_seeds=3), setting, store, store.frame(), again=True)
     assert min(again.config["seeds"]) > max(plan.config["report_seeds"])
     assert find(Asked(top=3, seeds=4, report_seeds=3), setting.context, store) == again
+
+
+def test_a_rung_and_a_plan_of_another_split_have_used_their_seeds(world, setting, store):
+    """A training stopped at a rung is the beginning of the training that would be called fresh."""
+    stopped = replace(setting.row(find_design("max/conv1d"), 50, epochs=2), status="stopped", accuracy=0.5, loss=1.0)
+    store.finish(stopped)
+    assert first_fresh_seed(setting, store) == 51
+    store.studies.begin({**setting.context, "split": "test", "epochs": 2, "seeds": [60]}, None, "elsewhere")
+    assert first_fresh_seed(setting, store) == 61
+    assert first_fresh_seed(replace(setting, recipe=RECIPE.changed(batch_size=30)), store) == 0
 
 
 def test_a_plan_is_no_search(world, setting, store):
@@ -308,6 +408,74 @@ def test_the_context_must_be_told_where_rows_cannot_tell_it(attnas, world, tree)
     assert done.code == 2 and "2 contexts have 2 complete rows each" in done.err and "--epochs" in done.err
     done = attnas("confirm", "--storage", "sqlite:///none.db")
     assert done.code == 2 and "none.db" in done.err
+
+
+def test_the_same_command_stays_with_its_context_whatever_rows_come(attnas, world, tree):
+    data = ("--data", f"folder:{tree}")
+    train = ("train", "max/conv1d", "none", *data, *SMALL, *FLOAT, *SETTINGS)
+    attnas(*train, "--epochs", 2)
+    words = ("confirm", "--top", 1, "--seeds", 2, *data, *FLOAT, "--json")
+    first = json.loads(attnas(*words).out)
+    attnas(*train, "--epochs", 3, "--seeds", 20)
+    count = len(world.trained)
+    again = attnas(*words)
+    assert json.loads(again.out)["study"] == first["study"] and len(world.trained) == count
+    assert "1 other(s) fit too" in again.err
+    attnas(*words, "--epochs", 3)
+    refused = attnas(*words)
+    assert refused.code == 2 and "2 contexts were asked the same before" in refused.err and "--epochs" in refused.err
+    assert json.loads(attnas(*words, "--epochs", 2).out)["study"] == first["study"]
+
+
+def test_a_folder_selects_the_rows_of_its_images(attnas, world, tree, tmp_path):
+    """By content: more rows of other data, and of a folder of the same name, are not meant."""
+    import shutil
+
+    other = tmp_path / "other" / tree.name
+    shutil.copytree(tree, other)
+    next((other / "train").rglob("*.png")).unlink()
+    words = (*SMALL, *FLOAT, *SETTINGS, "--epochs", 2)
+    attnas("train", "max/conv1d", "none", "--data", f"folder:{tree}", *words)
+    attnas("train", "max/conv1d", "none", "--data", f"folder:{other}", *words, "--seeds", 2)
+    attnas("train", "max/conv1d", "none", "--data", "synthetic", "--backbone", "resnet8", *words[4:], "--seeds", 3)
+    hashes = {}
+    for path in (tree, other):
+        done = attnas("confirm", "--top", 1, "--seeds", 2, "--data", f"folder:{path}", *FLOAT, "--json")
+        assert done.code == 0, done.err
+        hashes[path] = json.loads(done.out)["context"]["data_hash"]
+    with open_store("sqlite:///attnas.db") as store:
+        there = store.frame("data == 'folder:little-images'").groupby("data_hash").size()
+    assert len(set(hashes.values())) == 2 and set(there.index) == set(hashes.values())
+    shutil.rmtree(tmp_path / "other")
+    shutil.copytree(tree, tmp_path / "third")
+    next((tmp_path / "third" / "train").rglob("*.png")).unlink()
+    (tmp_path / "third" / "val").rename(tmp_path / "third" / "gone")
+    done = attnas("confirm", "--top", 1, "--seeds", 2, "--data", f"folder:{tmp_path}/third", *FLOAT)
+    assert done.code == 2 and "no complete row is of what was asked for" in done.err
+
+
+def test_a_failed_training_of_a_final_is_begun_again_when_asked(attnas, world, tree):
+    data = ("--data", f"folder:{tree}")
+    attnas("train", "max/conv1d", "none", *data, *SMALL, *SETTINGS, "--epochs", 2, *FLOAT)
+    full = ("--final", "--final-epochs", 3, "--final-seeds", 1, "--final-set", "batch_size=6")
+    words = ("confirm", "--top", 1, "--seeds", 2, *data, *FLOAT)
+    seed = json.loads(attnas(*words, "--json").out)["report_seeds"][-1] + 1
+    world.fails = {("max/conv1d", seed): "oom"}
+    done = attnas(*words, *full)
+    assert done.code == 2 and "--retry-failed" in done.err
+    world.fails = {}
+    done = attnas(*words, *full, "--retry-failed")
+    assert done.code == 0 and "1 failed trainings of the final are begun again" in done.err
+    assert "nothing can be said" not in done.out and "second look" not in done.out + done.err
+    [row] = (row for row in world.trained[-3:] if row[0] == "max/conv1d")
+    assert row == ("max/conv1d", seed, "test", "full")
+    world.fails = {("avg/mlp-r16", seed + 1): "oom"}  # the last training of all
+    done = attnas(*words, *full, "--second-look")
+    assert done.code == 2 and "second look" in done.err
+    world.fails, count = {}, len(world.trained)
+    done = attnas(*words, *full, "--second-look", "--retry-failed")
+    assert done.code == 0 and "second look" in done.err and "Not the first look" in done.out
+    assert [(text, its) for text, its, _, _ in world.trained[count:]] == [("avg/mlp-r16", seed + 1)], "no third look"
 
 
 def test_data_without_a_test_split_are_refused_before_anything_is_trained(attnas, world, tree):

@@ -139,7 +139,8 @@ def test_an_unreliable_arm_neither_wins_nor_sends_others_out():
 def test_where_one_or_none_is_left_by_failures_the_race_is_over():
     runs = np.full((3, 2), np.nan)
     runs[0] = 0.5, 0.6
-    assert race(runs, ALPHA, unreliable=[0]).standing == (1,) and race(runs, ALPHA, unreliable=[0]).is_over
+    one = race(runs, ALPHA, unreliable=[0])
+    assert one.standing == (1,) and one.is_over and one.leader == 1
     none = race(runs, ALPHA, unreliable=[0, 1])
     assert none.standing == () and none.is_over and none.leader is None
 
