@@ -48,8 +48,9 @@ def pick_context(
     data at an image size: asked only where rows of several folders fit, which only their content tells apart. Raises
     `UserError` where none fits or several do equally well.
     """
-    frame = store.frame(where)
-    frame = frame[(frame["status"] == "complete") & (frame["split"] == "validation")]
+    from results.summary import NEEDED
+
+    frame = store.frame(where, NEEDED, status="complete", split="validation")
     groups = [rows for _, rows in frame.groupby(list(CONTEXT), sort=False)]
     config = {} if wanted.study is None else store.studies.get(wanted.study).config
     fitting = _of_the_folder([rows for rows in groups if _fits(rows.iloc[0], wanted, config)], wanted, load)

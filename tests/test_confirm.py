@@ -173,11 +173,13 @@ def test_without_a_retry_the_same_command_goes_on_without_the_failed_reference(w
     assert state.winner == "max/conv1d" and [gap.against for gap in state.report.gaps] == ["se"]
 
 
-def test_processes_of_one_command_begin_one_confirmation(world, setting, store):
+def test_processes_of_one_command_begin_one_confirmation(world, setting, storage_url):
     """Both have looked and found none; the second to begin goes on with the plan of the first."""
-    words, rows = Asked(top=3, seeds=4, report_seeds=3), searched(setting, store)
-    assert begin(words, setting, store, rows) == begin(words, setting, store, rows)
-    assert len(store.studies.list()) == 1
+    words = Asked(top=3, seeds=4, report_seeds=3)
+    with open_store(storage_url) as store, open_store(storage_url) as other:
+        rows = searched(setting, store)
+        assert begin(words, setting, store, rows) == begin(words, setting, other, rows)
+        assert len(store.studies.list()) == 1
 
 
 def test_processes_of_one_command_begin_one_final(world, setting, store, monkeypatch):
