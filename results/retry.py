@@ -48,7 +48,7 @@ def persistently(action: Callable[[], T], what: str, *, until: Callable[[], bool
 
 
 def unless_lost(action: Callable[[], T]) -> T:
-    """What `action` returns, tried four times again where the connection that it had was lost; not where it got none."""
+    """What `action` returns, tried four times again where its connection was lost; not where it got none."""
     for wait_seconds in _WAITS_SECONDS[:4]:
         try:
             return action()
