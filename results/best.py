@@ -6,8 +6,9 @@ it follows from the runs alone, so that an interrupted confirmation goes on by a
 
 What the level means: whatever the true means are, the probability that the truly best arm is ever sent out is at most
 alpha. Proof: at one look the truly best is sent out only if another's luck exceeds its own by d s sqrt(2/n), and d is
-Dunnett's one-sided value (1955) for all other arms at once, as many as the race began with. Over the looks alpha is
-shared out (`shares`) and the parts add up (Bonferroni). The spread s is pooled over the runs of all arms that count;
+at least Dunnett's one-sided value (1955) for all other arms at once, as many as the race began with. Over the looks
+alpha is shared out (`shares`) and the parts add up (Bonferroni). Nor is it less than Student's two-sided value: of two
+arms as good as each other either could be sent out, and a winner announced where there is none. The spread s is pooled over the runs of all arms that count;
 arms that went early give fewer, which makes s depend a little on the past: `tests/test_results_best.py` measures that
 the level holds. It is taken to be one for all arms. Sources: Hsu, Annals of Statistics 12 (1984) 1136; Multiple
 Comparisons (1996), chapters 4 and 5.
@@ -21,7 +22,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaincinv, ndtr
+from scipy.special import gammainccinv, gammaincinv, ndtr, stdtrit
 
 from search_space.errors import UserError
 
@@ -29,7 +30,7 @@ FEWEST_SEEDS = 2
 """One run an arm says nothing about luck."""
 
 _NORMAL_NODES = np.polynomial.hermite_e.hermegauss(64)
-_UNIFORM_NODES = np.polynomial.legendre.leggauss(200)
+_SPREAD_NODES = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,8 @@ def race(runs: ArrayLike, alpha: float = 0.05, unreliable: Collection[int] = ())
         mean, sd, df = _pooled(measured, n)
         last[standing] = len(looks)
         level = levels[round_ + 1]
-        width = critical(level, df, max(arms - 1, 2)) * sd * (2 / (round_ + 1)) ** 0.5
+        far = max(critical(level, df, arms - 1), float(-stdtrit(df, level / 2)))
+        width = far * sd * (2 / (round_ + 1)) ** 0.5
         behind = mean[standing].max() - mean[standing] > width
         looks.append(Look(round_ + 1, level, df, sd, width, tuple(standing[behind].tolist())))
         seen.append((mean, width))
@@ -138,10 +140,6 @@ def critical(level: float, df: int, comparisons: int) -> float:
     """Dunnett's one-sided value: what the largest of so many t statistics exceeds with probability `level`.
 
     They are differences to a common arm, each with as many runs, so any two correlate by 1/2.
-
-    The race asks for two comparisons at least. With two arms as good as each other one comparison would send one of
-    them out in 2 alpha of all races: nothing false is said of the best then, but a winner is announced where there is
-    none.
     """
     from scipy.optimize import brentq
 
@@ -150,12 +148,22 @@ def critical(level: float, df: int, comparisons: int) -> float:
 
 def _all_below(value: float, df: int, comparisons: int) -> float:
     """P(max of t_j <= value) = E over z and s of Phi(sqrt(2) value s - z)^comparisons: given the luck z of the common
-    arm, and s, the t_j are independent. Gauss-Hermite in z, Gauss-Legendre in the quantile of s."""
+    arm, and s, the t_j are independent. Gauss-Hermite in z. In log s the trapezoidal rule: few degrees of freedom make
+    small levels a matter of very small s, and there it is as dense as elsewhere."""
     z, of_z = _NORMAL_NODES
-    p, of_p = _UNIFORM_NODES
-    s = np.sqrt(2 * gammaincinv(df / 2, (p + 1) / 2) / df)
+    s, of_s = _spreads(df)
     below = ndtr(2**0.5 * value * s[:, None] - z[None, :]) ** comparisons
-    return float((of_p / 2) @ below @ (of_z / np.sqrt(2 * np.pi)))
+    return float(of_s @ below @ (of_z / np.sqrt(2 * np.pi)))
+
+
+@lru_cache(maxsize=64)
+def _spreads(df: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Values of s, where df s^2 is chi-square, equally far apart in log s, and the weight of each."""
+    ends = [gammaincinv(df / 2, 1e-16), gammainccinv(df / 2, 1e-16)]
+    log_s = np.linspace(*(0.5 * np.log(2 * np.array(ends) / df)), _SPREAD_NODES)
+    log_density = df * (log_s - np.exp(2 * log_s) / 2)
+    weights = np.exp(log_density - log_density.max())
+    return np.exp(log_s), weights / weights.sum()
 
 
 def _pooled(measured: NDArray[np.float64], n: NDArray[np.int64]) -> tuple[NDArray[np.float64], float, int]:

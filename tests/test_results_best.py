@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from scipy.stats import binom, multivariate_t
+from scipy.stats import binom, multivariate_t, t
 
 from results.best import Race, critical, race, shares
 from search_space.errors import UserError
@@ -32,9 +32,9 @@ MEANS = {
 }
 
 
-def most_by_luck(alpha: float) -> float:
+def most_by_luck(alpha: float, times: int = SIMULATIONS) -> float:
     """A rate of so many simulations that one in a thousand of tests would exceed."""
-    return float(binom.ppf(0.999, SIMULATIONS, alpha)) / SIMULATIONS
+    return float(binom.ppf(0.999, times, alpha)) / times
 
 
 @cache
@@ -62,6 +62,13 @@ def test_the_critical_value_is_the_quantile_of_scipys_multivariate_t(df, compari
     assert law.cdf(np.full(comparisons, value), random_state=0) == pytest.approx(1 - ALPHA, abs=1e-3)
 
 
+@pytest.mark.parametrize("level", [0.05, 1e-3, 1e-5, 1e-7])
+@pytest.mark.parametrize("df", [2, 3, 7, 40])
+def test_for_one_comparison_it_is_scipys_student_quantile_far_out_too(level, df):
+    """Early looks of a long race have tiny shares of alpha."""
+    assert critical(level, df, 1) == pytest.approx(t.isf(level, df), rel=1e-6)
+
+
 @pytest.mark.parametrize("config", MEANS)
 def test_the_best_is_sent_out_and_a_false_winner_named_no_oftener_than_alpha(config):
     """Oracle: simulated truth. Where several are the best, a winner is false too, for it claims what is not so."""
@@ -74,6 +81,16 @@ def test_the_best_is_sent_out_and_a_false_winner_named_no_oftener_than_alpha(con
         false += winner is not None and (len(best) > 1 or winner != best[0])
     assert lost / SIMULATIONS <= most_by_luck(ALPHA)
     assert false / SIMULATIONS <= most_by_luck(ALPHA)
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+@pytest.mark.parametrize("config", ["two arms", "two best, 3"])
+def test_of_two_equally_good_arms_neither_is_sent_out_oftener_than_alpha_by_few_seeds(config, seeds):
+    """Oracle: simulated truth. Few degrees of freedom are where a too narrow margin shows."""
+    means, times = MEANS[config], 8000
+    luck = np.random.default_rng(seeds).normal(size=(times, seeds, len(means)))
+    named = sum(len(race(means + one, ALPHA).standing) == 1 for one in luck)
+    assert named / times <= most_by_luck(ALPHA, times)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +124,8 @@ def test_two_looks_computed_by_hand():
     runs = np.array([[10.0, 9.0, 0.0], [10.2, 9.4, 0.2], [np.nan, np.nan, np.nan]])
     now = race(runs, ALPHA)
     assert now.looks[0].sd ** 2 == pytest.approx((0.02 + 0.08 + 0.02) / 3) and now.looks[0].df == 3
-    width = critical(ALPHA * 8 / 35, 3, 2) * now.looks[0].sd  # sqrt(1/2 + 1/2)
+    level = ALPHA * 8 / 35
+    width = max(critical(level, 3, 2), t.isf(level / 2, 3)) * now.looks[0].sd  # sqrt(1/2 + 1/2)
     assert now.looks[0].width == pytest.approx(width) and 0.9 < width < 10
     assert now.looks[0].out == (2,) and now.standing == (0, 1) and now.missing == (0, 1) and now.n_next == 2
     assert now.out_after(2) == 2 and not now.is_over
