@@ -7,11 +7,11 @@ it follows from the runs alone, so that an interrupted confirmation goes on by a
 What the level means: whatever the true means are, the probability that the truly best arm is ever sent out is at most
 alpha. Proof: at one look the truly best is sent out only if another's luck exceeds its own by d s sqrt(2/n), and d is
 at least Dunnett's one-sided value (1955) for all other arms at once, as many as the race began with. Over the looks
-alpha is shared out (`shares`) and the parts add up (Bonferroni). Nor is it less than Student's two-sided value: of two
-arms as good as each other either could be sent out, and a winner announced where there is none. The spread s is pooled over the runs of all arms that count;
-arms that went early give fewer, which makes s depend a little on the past: `tests/test_results_best.py` measures that
-the level holds. It is taken to be one for all arms. Sources: Hsu, Annals of Statistics 12 (1984) 1136; Multiple
-Comparisons (1996), chapters 4 and 5.
+alpha is shared out (`shares`) and the parts add up (Bonferroni). Nor is d less than Student's two-sided value: of two
+arms as good as each other either could be sent out, and a winner announced where there is none. The spread s is pooled
+over the runs of all arms that count; arms that went early give fewer, which makes s depend a little on the past:
+`tests/test_results_best.py` measures that the level holds. It is taken to be one for all arms. Sources: Hsu, Annals of
+Statistics 12 (1984) 1136; Multiple Comparisons (1996), chapters 4 and 5.
 """
 
 from __future__ import annotations

@@ -8,15 +8,20 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from results.ablation import ablation
+from results.confirmed import is_a
 from results.row import COLUMNS, CONTEXT, Row
 from results.store import Store
 from search.candidates import Candidate
+from search.confirm import first_fresh_seed, plan_name
 from search.objective import Setting
 from search.replicate import Watch, replicate
 from search.short_trial import short_trial
 from search_space import AttentionDesign, DesignError, Layered, find_design
 from search_space.errors import UserError
 from search_space.words import neighbours
+
+ABLATE = "ablate"
+"""The kind of study that an ablation is."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +45,16 @@ class Ablation:
 
 @dataclass(frozen=True)
 class Work:
-    """Trainings in all and still to do, with the seconds of one: `measured` on a few steps, or as rows took."""
+    """Trainings in all and still to do, with the seconds of one: `measured` on a few steps, or as rows took.
+
+    `studied` are the seeds of which a study trained the design itself: it may have been chosen for its luck with them.
+    """
 
     trainings: int
     left: int
     seconds_each: float
     measured: bool
+    studied: tuple[int, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -90,6 +99,36 @@ def _take(made: Ablation, axis: str, text: str, setting: Setting) -> None:
         made.axis_of[network] = axis
 
 
+def seeds_ahead(made: Ablation, count: int, setting: Setting, store: Store) -> list[int]:
+    """The seeds of an ablation of this design: those of earlier ones of it, then fresh ones. Writes nothing.
+
+    Fresh ones lie above every seed that the context has seen: the design is worth an ablation because it was lucky with
+    some of those, and its neighbours were not chosen so.
+    """
+    context = {name: setting.context[name] for name in CONTEXT}
+    known: dict[int, None] = {}
+    for study in store.studies.list():
+        plan = study.config
+        if is_a(study, ABLATE) and plan["base"] == made.base and all(plan[name] == context[name] for name in CONTEXT):
+            known |= dict.fromkeys(plan["seeds"])
+    first = first_fresh_seed(setting, store)
+    return [*known, *range(first, first + count)][:count]
+
+
+def begin(made: Ablation, count: int, setting: Setting, store: Store) -> list[int]:
+    """`seeds_ahead`, kept, so that the same command goes on with the same; of several at once all take the oldest's."""
+    config = {
+        "kind": ABLATE,
+        **setting.context,
+        "base": made.base,
+        "designs": [str(design) for design in made.designs.values()],
+        "networks": list(made.designs),
+        "seeds": seeds_ahead(made, count, setting, store),
+    }
+    store.studies.begin(config, None, plan_name(setting, ABLATE))
+    return seeds_ahead(made, count, setting, store)
+
+
 def work(made: Ablation, seeds: Sequence[int], setting: Setting, store: Store) -> Work:
     """What is still to be trained, and how long it takes: as the rows of this context took, or a few steps take now."""
     context = {name: setting.context[name] for name in CONTEXT}
@@ -98,13 +137,20 @@ def work(made: Ablation, seeds: Sequence[int], setting: Setting, store: Store) -
     done = {(row.network_key, row.seed) for row in finished} & {(key, seed) for key in made.designs for seed in seeds}
     trainings = len(made.designs) * len(seeds)
     left = trainings - len(done)
-    seconds = [row.seconds for row in finished if row.status == "complete" and row.seconds is not None]
-    if seconds or not left:
-        return Work(trainings, left, sum(seconds) / max(1, len(seconds)), measured=False)
+    took = [row.seconds for row in finished if row.status == "complete" and row.seconds is not None]
+    studied = studied_seeds(made, [row for row in finished if row.seed in seeds])
+    if took or not left:
+        return Work(trainings, left, sum(took) / max(1, len(took)), False, studied)
     design = made.designs[made.base]
     short = short_trial(Candidate(design, made.base, setting.cost(design)), setting)
     recipe = setting.recipe
-    return Work(trainings, left, short.seconds(recipe.epochs_trained(recipe.epochs, setting.steps_an_epoch)), True)
+    each = short.seconds(recipe.epochs_trained(recipe.epochs, setting.steps_an_epoch))
+    return Work(trainings, left, each, True, studied)
+
+
+def studied_seeds(made: Ablation, rows: Sequence[Row]) -> tuple[int, ...]:
+    """Of the design itself those that a search or a confirmation trained."""
+    return tuple(sorted(row.seed for row in rows if row.network_key == made.base and row.study is not None))
 
 
 def ablate(

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from results.row import Row
-from search.ablate import Ablation, Work
+from search.ablate import Ablation, Work, studied_seeds
 from search.tables import context_line, records
 from search.text_table import draw, points
 from search.wording import duration
@@ -41,7 +41,16 @@ def _plan_lines(made: Ablation, ahead: Work, seeds: Sequence[int]) -> list[str]:
         lines.append(f"left out, impossible on this backbone: {_few(made.impossible)}")
     each = f"{duration(ahead.seconds_each)} each, {'measured on a few steps' if ahead.measured else 'as rows took'}"
     time = f", about {duration(ahead.seconds)} ({each})" if ahead.left else ""
-    return [*lines, f"{ahead.trainings} trainings, {ahead.left} still to do{time}"]
+    return [*lines, f"{ahead.trainings} trainings, {ahead.left} still to do{time}", *_flattered(ahead.studied)]
+
+
+def _flattered(studied: Sequence[int]) -> list[str]:
+    if not studied:
+        return []
+    return [
+        f"With seed {_span(studied)} a study had trained the design before: if it was chosen by that, its luck is in "
+        "every difference, and the neighbours look worse than they are. Without --first-seed the seeds are fresh."
+    ]
 
 
 def say(found: pd.DataFrame, rows: Sequence[Row], made: Ablation, seeds: Sequence[int], *, as_json: bool) -> None:
@@ -49,6 +58,7 @@ def say(found: pd.DataFrame, rows: Sequence[Row], made: Ablation, seeds: Sequenc
     unfinished = [row for row in rows if row.status != "complete"]
     if as_json:
         facts = _facts(made, seeds) | {"unfinished": [_unfinished(row) for row in unfinished]}
+        facts |= {"studied": studied_seeds(made, rows)}
         print(json.dumps(facts | {"lines": records(found)}, indent=1, allow_nan=False))
         return
     lines = records(found)
@@ -56,7 +66,7 @@ def say(found: pd.DataFrame, rows: Sequence[Row], made: Ablation, seeds: Sequenc
     print(f"seeds {_span(seeds)}, differences paired by seed; 95 % intervals that hold for all lines at once\n")
     ordered = sorted(lines[1:], key=lambda line: (list(made.axes).index(line["axis"]), -(line["difference"] or 0.0)))
     draw([_table_line(line) for line in [lines[0], *ordered]], left=("axis", "design"))
-    print("\n" + "\n".join(_meaning(lines[1:], unfinished)))
+    print("\n" + "\n".join([*_meaning(lines[1:], unfinished), *_flattered(studied_seeds(made, rows))]))
 
 
 def _table_line(line: dict[str, Any]) -> dict[str, str]:
@@ -111,7 +121,9 @@ def _facts(made: Ablation, seeds: Sequence[int]) -> dict[str, Any]:
 
 
 def _span(seeds: Sequence[int]) -> str:
-    return str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    if len(seeds) > 1 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
+        return f"{seeds[0]} to {seeds[-1]}"
+    return ", ".join(map(str, seeds))
 
 
 def _few(names: Sequence[str] | dict[str, str]) -> str:

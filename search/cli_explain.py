@@ -101,7 +101,9 @@ def ablate(
     design: DESIGN,
     axes: Annotated[str | None, typer.Option(help="Only these axes, as depth,reduction; all unless given.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each; the same seeds for all.")] = 3,
-    first_seed: Annotated[int, typer.Option(help="Seeds first, first + 1, ...")] = 0,
+    first_seed: Annotated[
+        int | None, typer.Option(help="Seeds first, first + 1, ...; unless given fresh ones, above all known here.")
+    ] = None,
     data: DATA = "cifar100",
     data_dir: DATA_DIR = None,
     backbone: BACKBONE = "resnet20",
@@ -120,7 +122,8 @@ def ablate(
 ) -> None:
     """What each choice of a design is worth: trains the neighbours that differ in one axis, with common seeds.
 
-    What the storage holds is not trained again; several of this command at once share the work.
+    The seeds are ones that nothing chose the design by, and the same command goes on with the same. What the storage
+    holds is not trained again; several of this command at once share the work.
     """
     from search_space import find_design
 
@@ -129,21 +132,22 @@ def ablate(
     check_storage(storage)
     from search import ablate_words
     from search.ablate import ablate as run
-    from search.ablate import plan, work
+    from search.ablate import begin, plan, seeds_ahead, work
     from search.dry_run import unwritten
     from search.launch import check_seed
     from search.objective import Setting
     from search.progress import Progressing
 
-    check_seed(first_seed)
-    check_seed(first_seed + seeds)
-    common = range(first_seed, first_seed + seeds)
+    given = None if first_seed is None else list(range(first_seed, first_seed + seeds))
+    for seed in given or ():
+        check_seed(seed)
     with interruptible():
         prepare_machine(backbone, image_size, device, precision, threads)
         images = load(data, image_size, data_dir, skip_corrupt)
         setting = Setting(images, backbone, trained_as, device=device, precision=precision)
         made = plan(chosen, setting, None if axes is None else [axis.strip() for axis in axes.split(",")])
         with unwritten(storage) if dry_run else open_storage(storage) as store:
+            common = given or (seeds_ahead if dry_run else begin)(made, seeds, setting, store)
             ahead = work(made, common, setting, store)
             if dry_run:
                 ablate_words.say_plan(made, ahead, common, as_json=as_json)

@@ -156,7 +156,7 @@ def _facts(study: Study, store: Store) -> dict[str, Any]:
 
 
 def _confirm_facts(study: Study, store: Store) -> dict[str, Any]:
-    """Of a confirmation, or of its evaluation on the test split: a trial is a training that it named."""
+    """Of a confirmation, its evaluation on the test split, or an ablation: a trial is a training that it named."""
     from results.reported import rows_of
 
     config, rows = study.config, list(rows_of(study, store).values())

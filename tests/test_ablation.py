@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,9 @@ from test_results_row import a_row
 
 from results import open_store
 from results.ablation import ablation, paired
+from results.row import CONTEXT
 from search import ablate
+from search_space import AttentionDesign
 from search_space.errors import UserError
 from search_space.words import neighbours
 
@@ -116,8 +120,6 @@ def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def neighbours_of(text: str) -> dict[str, list[str]]:
-    from search_space import AttentionDesign
-
     return neighbours(AttentionDesign.parse(text))
 
 
@@ -140,6 +142,68 @@ def test_neighbours_are_trained_once_with_common_seeds_and_compared(
     with open_store("sqlite:///attnas.db") as store:
         rows = store.rows()
     assert len(rows) == trainings and {row.seed for row in rows} == {5, 6, 7}
+
+
+def test_the_seeds_are_fresh_and_the_same_command_goes_on_with_them(
+    attnas: Attnas, monkeypatch: Any, untimed: None
+) -> None:
+    """The seeds that made the design look good are none of them; other axes and more seeds use what was trained."""
+    pretend(monkeypatch)
+    searched = rows_up_to_seed_3(attnas)
+    command = ["ablate", "avg/mlp-r16", "--axes", "reduction", *WORDS]
+    dry = attnas(*command, "--dry-run", "--json")
+    assert json.loads(dry.out)["seeds"] == [4, 5, 6] and not json.loads(dry.out)["studied"]
+    first = json.loads(attnas(*command, "--seeds", 2, "--json").out)
+    assert first["seeds"] == [4, 5] and first["studied"] == []
+    each = len(first["lines"])
+    assert number_of_rows() == searched + 2 * each
+    assert "0 still to do" in attnas(*command, "--seeds", 2).err and number_of_rows() == searched + 2 * each
+    assert json.loads(attnas(*command, "--json").out)["seeds"] == [4, 5, 6]
+    assert number_of_rows() == searched + 3 * each
+    other = json.loads(attnas("ablate", "avg/mlp-r16", "--axes", "squeeze", *WORDS, "--dry-run", "--json").out)
+    assert other["seeds"] == [4, 5, 6] and other["left"] == other["trainings"] - 3
+    new = json.loads(attnas("ablate", "avg/mlp-r8", "--axes", "reduction", *WORDS, "--dry-run", "--json").out)
+    assert new["seeds"] == [7, 8, 9]
+    assert "ablate-synthetic-resnet8-smoke-3" in attnas("study", "list").out
+    shown = attnas("study", "show", "ablate-synthetic-resnet8-smoke-3")
+    assert shown.code == 0 and f"{2 * each} trainings" in shown.out, shown.err
+
+
+def test_of_two_that_begin_at_once_both_take_the_same_seeds() -> None:
+    """The second has looked for plans before the first kept its own, and for seeds after."""
+    names = {name: getattr(a_row(), name) for name in ("data", "recipe", *CONTEXT)}
+    named = SimpleNamespace(name="some", epochs=3)
+    setting: Any = SimpleNamespace(context=names, backbone="resnet8", data=named, recipe=named)
+    made = ablate.Ablation("n0", {"n0": AttentionDesign(), "n1": AttentionDesign()}, {"n1": "reduction"})
+    with open_store("sqlite://") as store:
+        assert ablate.begin(made, 3, setting, store) == [0, 1, 2]
+        store.studies.begin(store.studies.list()[0].config | {"seeds": [3, 4, 5]}, None, "late")
+        assert ablate.begin(made, 3, setting, store) == [0, 1, 2]
+        assert ablate.seeds_ahead(made, 7, setting, store) == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_seeds_that_a_study_trained_the_design_with_are_said(attnas: Attnas, monkeypatch: Any, untimed: None) -> None:
+    pretend(monkeypatch)
+    rows_up_to_seed_3(attnas)
+    command = ["ablate", "avg/mlp-r16", "--axes", "reduction", *WORDS, "--seeds", 2, "--first-seed", 3]
+    done = attnas(*command)
+    assert "With seed 3 a study had trained the design before" in done.err
+    assert "With seed 3 a study had trained the design before" in done.out
+    assert json.loads(attnas(*command, "--json").out)["studied"] == [3]
+
+
+def rows_up_to_seed_3(attnas: Attnas) -> int:
+    """The design trained by hand with seed 0 and by a search with seed 3; how many rows there are then."""
+    assert attnas("train", "avg/mlp-r16", *WORDS).code == 0
+    with open_store("sqlite:///attnas.db") as store:
+        [row] = store.rows()
+        store.finish(replace(row, seed=3, study="a search"))
+    return number_of_rows()
+
+
+def number_of_rows() -> int:
+    with open_store("sqlite:///attnas.db") as store:
+        return len(store.rows())
 
 
 def test_a_neighbour_that_fails_is_said_and_does_not_stop_the_others(
