@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
+from results.power import seeds_needed
 from results.row import CONTEXT, LABELS
 from results.spread import LEVEL, Spread, spread
 from results.summary import NEEDED, complete_networks, summarise
@@ -22,7 +22,6 @@ A pair of designs with a common seed shares part of its luck, which the differen
 estimated from these few differences. With 2 of them Student's factor is 12.7 and with 3 it is 4.3, against 2.0 of the
 spread that is pooled over the whole context: what is shared can't make up for that.
 """
-_Z_LEVEL, _Z_POWER = 1.959964, 0.841621  # two-sided 95 %, power 80 %
 _MEASURES = ("accuracy", "accuracy_low", "accuracy_high", "loss", "macs", "params", "latency", "memory", "seconds")
 
 Side = str | pd.Series
@@ -35,7 +34,7 @@ class Difference(NamedTuple):
     common_seeds: int
     value: float
     half: float
-    seeds_needed: float  # of each design, to see a true difference of this size; NaN where not known
+    needed: float  # seeds of each design, to see a true difference of this size; NaN where not known
 
 
 def compare(frame: pd.DataFrame, a: Side, b: Side) -> pd.DataFrame:
@@ -92,7 +91,7 @@ def _line(context: Any, here: pd.DataFrame, sides: dict[str, pd.DataFrame], summ
         "difference_low": found.value - found.half,
         "difference_high": found.value + found.half,
         "method": found.method,
-        "seeds_needed": found.seeds_needed,
+        "seeds_needed": found.needed,
         "hardware": " + ".join(sorted({*rows["a"]["hardware"].dropna(), *rows["b"]["hardware"].dropna()})),
     }
 
@@ -104,21 +103,16 @@ def difference(a: pd.Series, b: pd.Series, luck: Spread) -> Difference:
         each = (a.loc[common] - b.loc[common]).to_numpy()
         sd, n = float(each.std(ddof=1)), len(each)
         half = float(stdtrit(n - 1, 0.5 + LEVEL / 2)) * sd / math.sqrt(n)
-        return Difference("paired", n, float(each.mean()), half, _needed(each.mean(), sd**2, paired=True))
+        return Difference("paired", n, float(each.mean()), half, _needed(float(each.mean()), sd, paired=True))
     value = float(a.mean() - b.mean())
     if luck.df < 1:
         return Difference("none", len(common), value, math.nan, math.nan)
     half = float(stdtrit(luck.df, 0.5 + LEVEL / 2)) * luck.within * math.sqrt(1 / len(a) + 1 / len(b))
-    return Difference("unpaired", len(common), value, half, _needed(value, 2 * luck.within**2, paired=False))
+    return Difference("unpaired", len(common), value, half, _needed(value, luck.within, paired=False))
 
 
-def _needed(gap: float, variance: float, *, paired: bool) -> float:
-    """Seeds of each design, where one of them adds `variance` to the difference: the normal approximation, with what
-    Student's t asks for beyond it (Guenther, The American Statistician 35, 1981)."""
-    if gap == 0:
-        return math.nan
-    beyond = _Z_LEVEL**2 / (2 if paired else 4)
-    return float(np.ceil((_Z_LEVEL + _Z_POWER) ** 2 * variance / gap**2 + beyond))
+def _needed(gap: float, sd: float, *, paired: bool) -> float:
+    return seeds_needed(abs(gap), sd, paired=paired) if gap else math.nan
 
 
 def _nothing(a: Side, b: Side, sides: dict[str, pd.DataFrame]) -> str:

@@ -22,6 +22,8 @@ either, so that nothing would tell them from the squeeze."""
 MEASURES = ("accuracy", "loss")
 
 _NEEDED = (*GROUP, *LABELS, "key", "status", "seed")
+NEEDED = (*_NEEDED, *MEASURES)
+"""The columns of `Store.frame` that explaining takes."""
 
 
 @cache

@@ -16,11 +16,11 @@ POWER = 0.8
 MOST_SEEDS = 100_000
 
 
-def seeds_needed(gap: float, sd: float, level: float = LEVEL, power: float = POWER) -> int:
+def seeds_needed(gap: float, sd: float, level: float = LEVEL, power: float = POWER, *, paired: bool = False) -> int:
     """Seeds of each of two designs so that a true `gap` of their means is found with probability `power`.
 
-    By Student's two-sided t test at 1 - `level` with 2 (n - 1) degrees of freedom; exact, by the noncentral t. `gap`
-    and `sd`, the deviation between seeds of one design, are in the same unit. At most `MOST_SEEDS`.
+    By Student's two-sided t test at 1 - `level`; exact, by the noncentral t. `sd` is the deviation between seeds of one
+    design, or if the two are `paired` by seed that of their differences; in the unit of `gap`. At most `MOST_SEEDS`.
 
     Raises:
         UserError: the gap is not above 0.
@@ -30,18 +30,22 @@ def seeds_needed(gap: float, sd: float, level: float = LEVEL, power: float = POW
     if sd == 0:
         return 2
     low, high = 1, 2
-    while _found(high, gap / sd, level) < power:
+    while _found(high, gap / sd, level, paired) < power:
         if high > MOST_SEEDS:
             return MOST_SEEDS
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if _found(middle, gap / sd, level) >= power else (middle, high)
+        low, high = (low, middle) if _found(middle, gap / sd, level, paired) >= power else (middle, high)
     return high
 
 
-def _found(n: int, effect: float, level: float) -> float:
-    df, shift = 2 * (n - 1), effect * (n / 2) ** 0.5
+def seeds_in_words(seeds: float) -> str:
+    return f"more than {MOST_SEEDS:,}" if seeds >= MOST_SEEDS else f"{seeds:,.0f}"
+
+
+def _found(n: int, effect: float, level: float, paired: bool) -> float:
+    df, shift = (n - 1, effect * n**0.5) if paired else (2 * (n - 1), effect * (n / 2) ** 0.5)
     threshold = stdtrit(df, 0.5 + level / 2)
     return float(1 - nctdtr(df, shift, threshold) + nctdtr(df, shift, -threshold))
 
@@ -57,14 +61,29 @@ def within_interval(luck: Spread, level: float = LEVEL) -> tuple[float, float]:
 def ratio_interval(luck: Spread, level: float = LEVEL) -> tuple[float, float]:
     """Confidence interval of the variance of designs over that of seeds, by the F distribution.
 
-    Exact where all designs have as many seeds (Searle, Linear Models, 1971, section 9.9), else an approximation by
-    `luck.effective` seeds a design. NaN where nothing is known.
+    Exact for unequal numbers of seeds too (Wald, Annals of Mathematical Statistics 11, 1940, 96): at the true ratio the
+    means, weighted by how sure each is, have a mean square that over that of seeds is F. NaN where nothing is known.
     """
-    if not math.isfinite(luck.f):
+    if luck.designs < 2 or not luck.within > 0:
         return math.nan, math.nan
-    ends = (fdtri(luck.designs - 1, luck.df, quantile) for quantile in (0.5 + level / 2, 0.5 - level / 2))
-    low, high = (max(0.0, float(luck.f / end - 1) / luck.effective) for end in ends)
+    ends = (float(fdtri(luck.designs - 1, luck.df, quantile)) for quantile in (0.5 + level / 2, 0.5 - level / 2))
+    low, high = (_ratio_where(end, luck) for end in ends)
     return low, high
+
+
+def _ratio_where(f: float, luck: Spread) -> float:
+    """The ratio at which the weighted mean square of designs is `f` times that of seeds; 0 if it is less everywhere."""
+    from scipy.optimize import brentq  # takes a tenth of a second to import
+
+    def above(ratio: float) -> float:
+        weights = luck.n / (1 + luck.n * ratio)
+        squares = weights @ (luck.means - np.average(luck.means, weights=weights)) ** 2
+        return float(squares / ((luck.designs - 1) * luck.within**2)) - f
+
+    if above(0.0) <= 0:
+        return 0.0
+    most = float(luck.means.var(ddof=1)) / (f * luck.within**2)  # no weight is above 1 / ratio
+    return float(brentq(above, 0.0, most * (1 + 1e-9), rtol=1e-10))
 
 
 def reliability(ratio: ArrayLike, n: ArrayLike) -> Any:

@@ -18,7 +18,9 @@ def top(frame: pd.DataFrame, n: int = 10, by: str = "expected") -> pd.DataFrame:
     """The `n` best summarised designs of each context, best first: most accurate, or least of any other metric.
 
     By `expected`, what fresh seeds would give, a design that was lucky with one seed does not lead; where no design of
-    a context has a second seed nothing tells luck, and the order is that of the means.
+    a context has a second seed nothing tells luck, and the order is that of the means. Of designs that are expected to
+    give the same, all of a context if they are not seen to differ, the higher mean comes first; of equal accuracies the
+    lower loss.
 
     Raises:
         UserError: `by` is no metric, `n` is below 1, MACs of different conventions would be compared, or latency,
@@ -30,11 +32,12 @@ def top(frame: pd.DataFrame, n: int = 10, by: str = "expected") -> pd.DataFrame:
     summary = summarise(frame)
     _check_comparable(summary, [by])
     better = summary[by].fillna(summary["accuracy"]) if by == "expected" else summary[by]
-    tied = "seconds" if by == "loss" else "loss"  # equal accuracies: the lower loss
-    order = [True] * len(_CONTEXT) + [METRICS[by], True, True]
-    ranked = summary.assign(_by=better).sort_values(
-        [*_CONTEXT, "_by", tied, "network_key"], ascending=order, ignore_index=True
-    )
+    tied = "seconds" if by == "loss" else "loss"
+    columns = {"_by": METRICS[by], "accuracy": False, tied: True, "network_key": True}
+    if by != "expected":
+        del columns["accuracy"]
+    order = [True] * len(_CONTEXT) + list(columns.values())
+    ranked = summary.assign(_by=better).sort_values([*_CONTEXT, *columns], ascending=order, ignore_index=True)
     return ranked.groupby(_CONTEXT).head(n).reset_index(drop=True).drop(columns="_by")
 
 

@@ -6,7 +6,7 @@ its design adds (standard deviation `between`), plus the luck of its seed (`with
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,7 @@ class Spread:
     `within` is the standard deviation between seeds of one design, pooled over designs, with `df` degrees of freedom;
     NaN where no design has a second seed, and then `between` is too. `between` is that of the designs themselves, the
     seeds' luck subtracted, at least 0. `mean` is that of all designs, each weighted by how surely it is known.
-    `effective` is the seeds a design, less than their mean where the numbers are unequal (Searle 1971, section 11.2),
-    and `f` the mean square of designs over that of seeds; both NaN where there is no luck or no second design to tell.
+    `n` and `means` (both of shape [designs]) are the seeds of each design and its mean over them.
     """
 
     runs: int
@@ -34,8 +33,20 @@ class Spread:
     within: float
     between: float
     mean: float
-    effective: float = float("nan")
-    f: float = float("nan")
+    n: NDArray[np.int64] = field(repr=False, compare=False)
+    means: NDArray[np.float64] = field(repr=False, compare=False)
+
+    @property
+    def ratio(self) -> float:
+        """Variance of designs over that of seeds."""
+        if self.within:
+            return (self.between / self.within) ** 2
+        return float("inf") if self.between else 0.0
+
+    @property
+    def seeds(self) -> float:
+        """Of a design, in harmonic mean: the variance of the luck of means is that of one seed, divided by this."""
+        return float(1 / (1 / self.n).mean())
 
     def half_width(self, n: ArrayLike, level: float = LEVEL) -> Any:
         """Of the confidence interval of a mean over `n` seeds of one design; NaN where nothing is known of luck.
@@ -74,18 +85,14 @@ def spread(values: ArrayLike, designs: ArrayLike) -> Spread:
     runs, number = len(measured), len(n)
     df = runs - number
     if df < 1:
-        return Spread(runs, number, 0, float("nan"), float("nan"), float(means.mean()) if number else float("nan"))
+        mean = float(means.mean()) if number else float("nan")
+        return Spread(runs, number, 0, float("nan"), float("nan"), mean, n, means)
     within = float(((measured - means[codes]) ** 2).sum() / df)
     if number < 2:
-        return Spread(runs, number, df, within**0.5, 0.0, float(means.mean()))
-    square, effective = _square(n, means), float((runs - (n**2).sum() / runs) / (number - 1))
+        return Spread(runs, number, df, within**0.5, 0.0, float(means.mean()), n, means)
+    square = float((n * (means - np.average(means, weights=n)) ** 2).sum() / (number - 1))
+    effective = float((runs - (n**2).sum() / runs) / (number - 1))
     between = max(0.0, (square - within) / effective)  # the estimate without bias may be negative
     weights = 1 / (between + within / n) if between + within > 0 else n
     mean = float(np.average(means, weights=weights))
-    f = square / within if within else float("inf") if square else float("nan")
-    return Spread(runs, number, df, within**0.5, between**0.5, mean, effective, f)
-
-
-def _square(n: NDArray[Any], means: NDArray[Any]) -> float:
-    """The mean square of designs."""
-    return float((n * (means - np.average(means, weights=n)) ** 2).sum() / (len(n) - 1))
+    return Spread(runs, number, df, within**0.5, between**0.5, mean, n, means)

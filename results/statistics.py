@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +15,9 @@ from search_space.errors import UserError
 GAPS = (0.25, 0.5, 1.0, 2.0)
 """Differences of accuracy that people ask for, in points (per cent of the images)."""
 
+NEEDED = (*CONTEXT, *LABELS, "network_key", "status", "seed", "accuracy")
+"""The columns of `Store.frame` that `noise` takes."""
+
 
 def noise(frame: pd.DataFrame, gaps: Sequence[float] = GAPS, seeds: float | None = None) -> pd.DataFrame:
     """One-way random-effects analysis of variance of accuracy in each context that has a design with two seeds.
@@ -25,7 +27,7 @@ def noise(frame: pd.DataFrame, gaps: Sequence[float] = GAPS, seeds: float | None
     variance_ratio (their squares' ratio); for each of `gaps` (points) seeds_for_GAP, the seeds of each of two designs
     that find such a difference (see `results.power.seeds_needed`).
 
-    Then what a ranking by means over `seeds` seeds a design (unless given: as many as the rows have, effectively) can
+    Then what a ranking by means over `seeds` seeds a design (unless given: as the rows have, in harmonic mean) can
     reach: seeds, reliability, and for pearson, spearman, kendall the correlation expected with the truth (_truth) and
     between two such measurements (_again), each with the 95 % interval _low, _high that the F distribution gives it.
     No cheaper measurement can be expected to agree better with this one. Designs and seeds are taken to be Gaussian.
@@ -33,13 +35,13 @@ def noise(frame: pd.DataFrame, gaps: Sequence[float] = GAPS, seeds: float | None
     Raises:
         UserError: no context has two designs and a second seed of one, or a gap is not above 0.
     """
-    complete = frame[frame["status"] == "complete"]
+    complete = frame[frame["status"] == "complete"].drop_duplicates([*CONTEXT, "network_key", "seed"])
     found = []
     for context, rows in complete.groupby(list(CONTEXT), sort=False):
         luck = spread(rows["accuracy"], rows["network_key"])
         if luck.df > 0 and luck.designs > 1:
             labels = {name: rows[name].iloc[0] for name in LABELS} | dict(zip(CONTEXT, context, strict=True))
-            found.append(labels | _spread(luck, gaps) | ceilings(luck, seeds or luck.effective))
+            found.append(labels | _spread(luck, gaps) | ceilings(luck, seeds or luck.seeds))
     if not found:
         raise UserError(
             "noise: needs two designs, one of them with two seeds, of the same data, recipe and fidelity; "
@@ -57,7 +59,7 @@ def _spread(luck: Spread, gaps: Sequence[float]) -> dict[str, float]:
         "sd_low": low,
         "sd_high": high,
         "sd_between_designs": luck.between,
-        "variance_ratio": _ratio(luck),
+        "variance_ratio": luck.ratio,
         **{f"seeds_for_{gap:g}": seeds_needed(gap / 100, luck.within) for gap in gaps},
     }
 
@@ -66,7 +68,7 @@ def ceilings(luck: Spread, n: float) -> dict[str, Any]:
     """The best that a ranking by means over `n` seeds a design can be expected to agree with the truth, or with another
     such ranking: columns as `noise` names them."""
     low, high = ratio_interval(luck)
-    ratios = {"": _ratio(luck), "_low": low, "_high": high}
+    ratios = {"": luck.ratio, "_low": low, "_high": high}
     found: dict[str, Any] = {"seeds": n} | {f"reliability{end}": reliability(r, n) for end, r in ratios.items()}
     for end, ratio in ratios.items():
         again = reliability(ratio, n)
@@ -75,10 +77,3 @@ def ceilings(luck: Spread, n: float) -> dict[str, Any]:
             found[f"spearman_{against}{end}"] = spearman_of(correlation)
             found[f"kendall_{against}{end}"] = kendall_of(correlation)
     return {name: float(value) for name, value in found.items()}
-
-
-def _ratio(luck: Spread) -> float:
-    """Variance of designs over that of seeds."""
-    if luck.within:
-        return (luck.between / luck.within) ** 2
-    return math.inf if luck.between else 0.0

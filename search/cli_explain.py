@@ -60,10 +60,11 @@ def effects(
     level of the axis, other axes held equal, among the designs that were trained.
     """
     from results.effects import explain
+    from results.factors import NEEDED
     from search import effects_words
 
     with open_storage(storage, read_only=True) as store:
-        frame = store.frame(where)
+        frame = store.frame(where, NEEDED)
     chosen = None if axes is None else [axis.strip() for axis in axes.split(",")]
     found = explain(frame, on, epochs=epochs, axes=chosen, every_context=every_context)
     if as_csv:

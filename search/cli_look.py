@@ -152,6 +152,8 @@ def _side(line: dict[str, Any], name: str, columns: list[str]) -> dict[str, Any]
 
 
 def _verdict(line: dict[str, Any]) -> str:
+    from results.power import seeds_in_words
+
     a, b, gap = line["a"], line["b"], line["difference"]
     points = f"{a} less {b}: {100 * gap:+.2f} points"
     if line["method"] == "none":
@@ -169,7 +171,7 @@ def _verdict(line: dict[str, Any]) -> str:
         return f"{said} They can't be told apart by these runs."
     return (
         f"{said} They can't be told apart by these runs: a true gap of this size needs about "
-        f"{line['seeds_needed']:,.0f} seeds of each."
+        f"{seeds_in_words(line['seeds_needed'])} seeds of each."
     )
 
 

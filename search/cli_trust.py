@@ -30,13 +30,13 @@ def noise(
     as_csv: CSV = False,
 ) -> None:
     """The luck of a seed: how large, how many seeds a gap needs, how well any ranking can agree with the truth."""
-    from results.statistics import GAPS
+    from results.statistics import GAPS, NEEDED
     from results.statistics import noise as luck
     from search.tables import context_line, emit, records
 
     wanted = gaps or list(GAPS)
     with open_storage(storage, read_only=True) as store:
-        frame = luck(store.frame(where), wanted, seeds)
+        frame = luck(store.frame(where, NEEDED), wanted, seeds)
     if as_json or as_csv:
         emit(frame, as_json=as_json, as_csv=as_csv, columns=[])
         return
@@ -47,16 +47,18 @@ def noise(
 
 
 def _noise_lines(row: dict[str, Any], gaps: list[float]) -> list[str]:
+    from results.power import seeds_in_words
+
     between = row["sd_between_designs"]
     lines = [
         f"between seeds of one design: {_points(row['sd_between_seeds'])} points (standard deviation, 95 % interval "
         f"{_points(row['sd_low'])} to {_points(row['sd_high'])}), n = {row['runs']} runs of {row['designs']} designs",
         f"between designs, that luck subtracted: {_points(between)} points",
         "seeds of each of two designs that tell a gap (95 % level, 80 % power): "
-        + ", ".join(f"{gap:g} points {row[f'seeds_for_{gap:g}']}" for gap in gaps),
+        + ", ".join(f"{gap:g} points {seeds_in_words(row[f'seeds_for_{gap:g}'])}" for gap in gaps),
     ]
     if between == 0:
-        return [*lines, "designs differ by no more than seeds do: by these rows, any ranking of them is luck"]
+        lines.append("designs are not seen to differ by more than seeds do; the brackets say how far they may")
     for against, words in (("truth", "with the truth"), ("again", "with another ranking made like it")):
         said = ", ".join(f"{name} {_range(row, f'{name.lower()}_{against}')}" for name in ("Spearman", "Kendall"))
         lines.append(f"the most that a ranking by {row['seeds']:.3g} seeds can be expected to agree {words}: {said}")
@@ -75,11 +77,12 @@ def fidelity(
     as_csv: CSV = False,
 ) -> None:
     """How well each cheap training, params and MACs order the designs as the dearest training does."""
+    from results.fidelity import NEEDED
     from results.fidelity import fidelity as compare
     from search.tables import emit, records
 
     with open_storage(storage, read_only=True) as store:
-        frame = compare(store.frame(where), k, bootstrap, across=across)
+        frame = compare(store.frame(where, NEEDED), k, bootstrap, across=across)
     if as_json or as_csv:
         emit(frame, as_json=as_json, as_csv=as_csv, columns=[])
         return
@@ -102,15 +105,15 @@ def _show_fidelity(rows: list[dict[str, Any]], k: int, across: bool) -> None:
             "measure": _measure(row, across),
             "designs": f"{row['designs']} of {row['of']}",
             "Kendall": _range(row, "kendall"),
-            "at most": _number(row["kendall_ceiling"]),
+            "at most": _range(row, "kendall_ceiling"),
             "Spearman": _range(row, "spearman"),
-            "at most ": _number(row["spearman_ceiling"]),
+            "at most ": _range(row, "spearman_ceiling"),
             f"top {k}": _range(row, "recall"),
         }
         for row in rows
     ]
     table(shown, list(shown[0]))
-    for line in _fidelity_notes(rows):
+    for line in _fidelity_notes(rows, across):
         print(line)
 
 
@@ -121,15 +124,22 @@ def _measure(row: dict[str, Any], across: bool) -> str:
     return f"{where}{row['epochs']} of {row['schedule_epochs']} epochs, {row['recipe']} ({row['recipe_hash']})"
 
 
-def _fidelity_notes(rows: list[dict[str, Any]]) -> list[str]:
+def _fidelity_notes(rows: list[dict[str, Any]], across: bool) -> list[str]:
     from results.fidelity import FEWEST_DESIGNS
 
     cheap = [row for row in rows if row["measure"] == "accuracy"]
-    notes = ["In brackets: 95 % interval over resampled designs. At most: what the luck of seeds in both allows."]
+    notes = [
+        "In brackets: 95 % intervals, of the agreement over resampled designs. At most: what the luck of seeds in both "
+        "allows."
+    ]
     if any(row["kendall_ceiling"] is None for row in rows if row["designs"] >= FEWEST_DESIGNS):
         notes.append("No ceiling where no design has a second seed: `attnas train DESIGNS --seeds 4` tells luck.")
     if any(row["kendall_ceiling"] == 0 for row in rows):
-        notes.append("At most 0: designs are not seen to differ by more than seeds do: such agreement is luck.")
+        notes.append(
+            "At most 0.00: designs are not seen to differ by more than seeds do; the bracket: how far they may."
+        )
+    if not across and not any(row["measure"] == "macs" for row in rows):
+        notes.append('No line of MACs: they are counted under several conventions (--where "macs_convention == ...").')
     if any(row["same_training"] for row in cheap):
         notes.append(
             "Of a rung and the end of one training the luck is shared: that flatters the rung, and the ceiling does "
@@ -151,10 +161,6 @@ def _range(row: dict[str, Any], name: str) -> str:
     if value is None:
         return "-"
     return f"{value:.2f}" if low is None else f"{value:.2f} ({low:.2f} to {high:.2f})"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
 
 
 def _points(accuracy: float | None) -> str:

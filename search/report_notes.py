@@ -84,12 +84,13 @@ def _share(line: Mapping[Any, Any]) -> str:
 
 def noise(frame: pd.DataFrame) -> Iterator[Note]:
     """How many seeds a gap needs, and what this spread lets a ranking reach."""
+    from results.power import seeds_in_words
     from results.statistics import GAPS
     from results.statistics import noise as spread
 
     with suppress(UserError):
         for line in spread(frame).to_dict("records"):
-            rows = [[f"{gap:g} points", f"{line[f'seeds_for_{gap:g}']:,.0f}"] for gap in GAPS]
+            rows = [[f"{gap:g} points", seeds_in_words(line[f"seeds_for_{gap:g}"])] for gap in GAPS]
             table = Table(("a gap of", "seeds of each of two designs"), rows, frozenset({1}))
             said = (
                 f"With {line['seeds']:.2g} seeds a design, as here, a ranking is expected to agree with the truth to a "

@@ -174,7 +174,7 @@ def test_of_two_that_begin_at_once_both_take_the_same_seeds() -> None:
     names = {name: getattr(a_row(), name) for name in ("data", "recipe", *CONTEXT)}
     named = SimpleNamespace(name="some", epochs=3)
     setting: Any = SimpleNamespace(context=names, backbone="resnet8", data=named, recipe=named)
-    made = ablate.Ablation("n0", {"n0": AttentionDesign(), "n1": AttentionDesign()}, {"n1": "reduction"})
+    made = ablate.Ablation("n0", dict.fromkeys(("n0", "n1"), AttentionDesign.parse("avg/mlp-r16")), {"n1": "reduction"})
     with open_store("sqlite://") as store:
         assert ablate.begin(made, 3, setting, store) == [0, 1, 2]
         store.studies.begin(store.studies.list()[0].config | {"seeds": [3, 4, 5]}, None, "late")

@@ -34,6 +34,34 @@ def test_noise_says_how_large_luck_is_what_a_gap_needs_and_what_a_ranking_can_re
     assert more["spearman_truth"] > row["spearman_truth"]
 
 
+def test_where_designs_are_not_seen_to_differ_it_is_said_with_how_far_they_may(attnas, tmp_path):
+    """Four designs of two seeds in which the luck is larger than the differences: no proof that there are none."""
+    url = f"sqlite:///{tmp_path}/alike.db"
+    with open_store(url) as store:
+        for seed, luck in enumerate((-0.01, 0.01)):
+            for epochs in (3, 9):
+                for row in rows_at(0.5 + 0.001 * np.arange(6) + luck, epochs, epochs, [seed], recipe_hash=f"r{epochs}"):
+                    store.finish(row)
+    said = attnas("results", "noise", "--gap", 1, "--storage", url, "--where", "epochs == 9").out
+    assert "not seen to differ" in said and "any ranking" not in said
+    assert "Spearman 0.00 (0.00 to 0." in said
+    said = attnas("results", "fidelity", "--storage", url).out
+    assert "0.00 (0.00 to 0." in said and "At most 0.00: designs are not seen to differ" in said
+
+
+def test_fidelity_without_macs_of_one_convention_says_why(attnas, tmp_path):
+    url = f"sqlite:///{tmp_path}/mixed.db"
+    with open_store(url) as store:
+        for row in rows_at([0.1, 0.2, 0.3], 9) + rows_at([0, 0, 0, 0.4, 0.5, 0.6], 9, macs_convention="other")[3:]:
+            store.finish(row)
+    done = attnas("results", "fidelity", "--k", 2, "--storage", url)
+    assert done.code == 0 and "No line of MACs" in done.out and "params" in done.out
+
+
+def test_a_gap_beyond_counting_is_called_so(attnas, url):
+    assert "1e-05 points more than 100,000" in attnas("results", "noise", "--gap", 1e-5, "--storage", url).out
+
+
 def test_noise_refuses_a_gap_that_is_none(attnas, url):
     done = attnas("results", "noise", "--gap", 0, "--storage", url)
     assert done.code == 2 and "gap: 0 given" in done.err

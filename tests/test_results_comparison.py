@@ -13,10 +13,11 @@ from test_results_row import a_row
 from results import compare
 from results.comparison import PAIRED_FROM, difference
 from results.row import COLUMNS
-from results.spread import Spread, spread
+from results.spread import spread
 from search_space.errors import UserError
 
-LUCK = Spread(runs=40, designs=10, df=30, within=0.01, between=0.02, mean=0.5)
+_SEEDS = 0.01 * math.sqrt(3 / 4) * np.array([1, -1, 1, -1])  # of variance 0.01^2 in each design
+LUCK = spread((0.5 + 0.02 * np.arange(10)[:, None] + _SEEDS).ravel(), np.repeat(np.arange(10), 4))
 
 
 def by_seed(values: dict[int, float]) -> pd.Series:
@@ -56,7 +57,7 @@ def test_one_seed_of_each_has_an_interval_once_other_designs_tell_luck_and_none_
     found = difference(by_seed({1: 0.5}), by_seed({1: 0.52}), LUCK)
     assert found.half == pytest.approx(stats.t.ppf(0.975, 30) * 0.01 * math.sqrt(2))
     nothing = difference(by_seed({1: 0.5}), by_seed({2: 0.52}), spread([0.5, 0.52], [0, 1]))
-    assert nothing.method == "none" and math.isnan(nothing.half) and math.isnan(nothing.seeds_needed)
+    assert nothing.method == "none" and math.isnan(nothing.half) and math.isnan(nothing.needed)
 
 
 @pytest.mark.parametrize("seeds", [2, PAIRED_FROM, 8])
@@ -95,8 +96,8 @@ def test_the_seeds_that_are_needed_give_a_power_of_80_per_cent(gap: float, paire
         limit = stats.t.ppf(0.975, df)
         return float(stats.nct.sf(limit, df, shift) + stats.nct.cdf(-limit, df, shift))
 
-    n = int(found.seeds_needed)
-    assert power(n) >= 0.79 and power(n - 1) < 0.81
+    n = int(found.needed)
+    assert power(n) >= 0.8 > power(n - 1)
 
 
 def statistics_sd(values: list[float]) -> float:

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, f, kendalltau, spearmanr
 
-from results.power import kendall_of, ratio_interval, reliability, seeds_needed, spearman_of, within_interval
+from results.power import (
+    kendall_of,
+    ratio_interval,
+    reliability,
+    seeds_in_words,
+    seeds_needed,
+    spearman_of,
+    within_interval,
+)
 from results.spread import spread
 from results.statistics import ceilings
 from search_space.errors import UserError
@@ -26,6 +34,11 @@ def test_so_many_seeds_find_the_gap_in_four_of_five_comparisons():
     found = float((ttest_ind(one, other).pvalue < 0.05).mean())
     fewer = float((ttest_ind(one[1:], other[1:]).pvalue < 0.05).mean())
     assert 0.78 < found < 0.90 and fewer < found and fewer < 0.82
+
+
+def test_seeds_beyond_counting_are_called_so():
+    assert seeds_in_words(seeds_needed(1e-5, 0.01)) == "more than 100,000"
+    assert seeds_in_words(seeds_needed(0.01, 0.1)) == "1,571"  # Cohen's 393 at 0.2, four times
 
 
 def test_no_luck_needs_two_seeds_and_no_gap_is_refused():
@@ -52,14 +65,28 @@ def test_the_intervals_of_both_components_hold_the_truth_as_often_as_they_say(ra
     assert held == pytest.approx(0.975 if ratio == 0 else 0.95, abs=0.022)  # at 0 only the lower end can miss
 
 
+@pytest.mark.parametrize("ratio", [0.1, 0.5, 1.0, 3.0])
+def test_the_interval_of_the_ratio_holds_the_truth_for_unequal_numbers_of_seeds_too(ratio):
+    """Oracle: simulated truth; a search with one seed each, of which four designs were looked at closer."""
+    random = np.random.default_rng(3)
+    names = np.repeat(np.arange(40), [1] * 36 + [10] * 4)
+    held = 0
+    for _ in range(1000):
+        luck = spread(random.normal(0, ratio**0.5, 40)[names] + random.normal(size=len(names)), names)
+        low, high = ratio_interval(luck)
+        held += low <= ratio <= high
+    assert held / 1000 == pytest.approx(0.95, abs=0.022)
+
+
 def test_the_intervals_are_those_of_scipys_distributions():
     luck = next(simulated(1.0))
     low, high = within_interval(luck)
     assert low == pytest.approx(luck.within * (luck.df / chi2.ppf(0.975, luck.df)) ** 0.5)
     assert high == pytest.approx(luck.within * (luck.df / chi2.ppf(0.025, luck.df)) ** 0.5)
     low, high = ratio_interval(luck)
-    assert high == pytest.approx((luck.f / f.ppf(0.025, 11, 24) - 1) / 3)
-    assert low == pytest.approx(max(0.0, (luck.f / f.ppf(0.975, 11, 24) - 1) / 3))
+    found = 3 * luck.means.var(ddof=1) / luck.within**2
+    assert high == pytest.approx((found / f.ppf(0.025, 11, 24) - 1) / 3)
+    assert low == pytest.approx(max(0.0, (found / f.ppf(0.975, 11, 24) - 1) / 3))
 
 
 @pytest.mark.parametrize("n", [1, 4])

@@ -77,6 +77,17 @@ def test_top_is_best_first_and_less_is_better_for_all_but_accuracy() -> None:
     assert list(top(frame, n=2)["network_key"]) == ["b", "c"]
 
 
+def test_where_designs_are_not_seen_to_differ_the_higher_mean_leads_and_not_the_lower_loss() -> None:
+    """A spread between designs that is estimated as 0 makes all expectations one number."""
+    rows = [
+        a_row(network_key=name, seed=seed, accuracy=accuracy + luck, loss=loss)
+        for name, accuracy, loss in (("low", 0.500, 1.0), ("high", 0.502, 3.0), ("middle", 0.501, 2.0))
+        for seed, luck in enumerate((-0.02, 0.02))
+    ]
+    found = top(frame_of(rows))
+    assert found["expected"].nunique() == 1 and list(found["network_key"]) == ["high", "middle", "low"]
+
+
 def test_of_equal_designs_both_stay_and_a_half_equal_worse_one_goes() -> None:
     rows = [
         a_row(network_key="cheap", accuracy=0.5, macs=10),

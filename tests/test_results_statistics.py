@@ -54,6 +54,23 @@ def test_rows_of_different_data_are_never_pooled():
     assert list(noise(both)["data"]) == ["a", "b"] and set(noise(both)["runs"]) == {4}
 
 
+def test_a_seed_counts_once_where_frames_of_two_storages_are_joined():
+    one = frame([np.array([0.1, 0.2]), np.array([0.3, 0.5])])
+    pd.testing.assert_frame_equal(noise(pd.concat([one, one])), noise(one))
+
+
+def test_what_the_rows_can_reach_is_by_the_harmonic_mean_of_their_seeds():
+    """Oracle: simulated means. Their luck is the mean of within^2 / n; more seeds of few designs help little."""
+    random = np.random.default_rng(3)
+    sizes = [1] * 300 + [20] * 20
+    truth = random.normal(0, 1, len(sizes))
+    found = noise(frame([random.normal(value, 1, size) for value, size in zip(truth, sizes, strict=True)])).iloc[0]
+    runs = [[random.normal(v, s**-0.5) for v, s in zip(truth, sizes, strict=True)] for _ in range(20)]
+    reached = np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(runs[::2], runs[1::2], strict=True)])
+    assert found["seeds"] == pytest.approx(1 / np.mean(1 / np.array(sizes)))
+    assert found["pearson_again"] == pytest.approx(reached, abs=0.08)
+
+
 def test_single_seeds_are_refused_with_what_to_do():
     with pytest.raises(UserError, match="two seeds"):
         noise(frame([np.array([0.1]), np.array([0.2])]))
