@@ -159,8 +159,8 @@ def _all_below(value: float, df: int, comparisons: int) -> float:
 @lru_cache(maxsize=64)
 def _spreads(df: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Values of s, where df s^2 is chi-square, equally far apart in log s, and the weight of each."""
-    ends = [gammaincinv(df / 2, 1e-16), gammainccinv(df / 2, 1e-16)]
-    log_s = np.linspace(*(0.5 * np.log(2 * np.array(ends) / df)), _SPREAD_NODES)
+    low, high = (0.5 * np.log(2 * quantile(df / 2, 1e-16) / df) for quantile in (gammaincinv, gammainccinv))
+    log_s = np.linspace(low, high, _SPREAD_NODES)
     log_density = df * (log_s - np.exp(2 * log_s) / 2)
     weights = np.exp(log_density - log_density.max())
     return np.exp(log_s), weights / weights.sum()

@@ -6,11 +6,10 @@ import math
 from typing import Any, NamedTuple
 
 import pandas as pd
-from scipy.special import stdtrit
 
 from results.power import seeds_needed
 from results.row import CONTEXT, LABELS
-from results.spread import LEVEL, Spread, spread
+from results.spread import Spread, half_width, spread
 from results.summary import NEEDED, complete_networks, summarise
 from search_space import find_design
 from search_space.errors import UserError
@@ -41,10 +40,13 @@ def compare(frame: pd.DataFrame, a: Side, b: Side) -> pd.DataFrame:
     """One line for each context in which both designs have complete rows.
 
     `a` and `b` are keys, design texts or presets, or a truth for each row of the frame that says whether it is of this
-    design. Columns: the context and its labels; a and b (the designs' texts), and of each (`..._a`, `..._b`) n,
-    accuracy with its interval as in `summarise`, loss, macs, params, latency, memory, seconds; common_seeds; difference
-    (accuracy of A less that of B), difference_low and difference_high (95 % confidence interval), method; and
-    seeds_needed: how many of each a true difference of this size would take to be seen (95 % interval, power 80 %).
+    design. By a text rows of other spellings of its network are found where rows of its own tell which network it is;
+    else `search.twins.rows_of` tells it, which builds the network.
+
+    Columns: the context and its labels; a and b (the designs' texts), and of each (`..._a`, `..._b`) n, accuracy with
+    its interval as in `summarise`, loss, macs, params, latency, memory, seconds; common_seeds; difference (accuracy of
+    A less that of B), difference_low and difference_high (95 % confidence interval), method; and seeds_needed: how many
+    of each a true difference of this size would take to be seen (95 % interval, power 80 %).
 
     method is "paired": Student's t on the differences between equal seeds, of which there are `PAIRED_FROM` or more;
     "unpaired": the spread between seeds pooled over all designs of the context; or "none" where no design of the
@@ -53,6 +55,7 @@ def compare(frame: pd.DataFrame, a: Side, b: Side) -> pd.DataFrame:
     Raises:
         UserError: a text is no design, both are the same rows, or no context has complete rows of both.
     """
+    frame = frame.reset_index(drop=True)  # joined frames may have an index twice
     rows = complete_networks(frame, NEEDED).rows
     summary = summarise(rows)
     sides = {name: rows[_chosen(frame, side).loc[rows.index]] for name, side in (("a", a), ("b", b))}
@@ -67,7 +70,10 @@ def compare(frame: pd.DataFrame, a: Side, b: Side) -> pd.DataFrame:
 
 
 def _chosen(frame: pd.DataFrame, side: Side) -> pd.Series:
-    return frame["key"] == find_design(side).key if isinstance(side, str) else side
+    if not isinstance(side, str):
+        return side.reset_index(drop=True)
+    named = frame["key"] == find_design(side).key
+    return named | frame["network_key"].isin(frame.loc[named, "network_key"])
 
 
 def _line(context: Any, here: pd.DataFrame, sides: dict[str, pd.DataFrame], summary: pd.DataFrame) -> dict[str, Any]:
@@ -102,12 +108,12 @@ def difference(a: pd.Series, b: pd.Series, luck: Spread) -> Difference:
     if len(common) >= PAIRED_FROM:
         each = (a.loc[common] - b.loc[common]).to_numpy()
         sd, n = float(each.std(ddof=1)), len(each)
-        half = float(stdtrit(n - 1, 0.5 + LEVEL / 2)) * sd / math.sqrt(n)
+        half = float(half_width(sd, n - 1, n))
         return Difference("paired", n, float(each.mean()), half, _needed(float(each.mean()), sd, paired=True))
     value = float(a.mean() - b.mean())
     if luck.df < 1:
         return Difference("none", len(common), value, math.nan, math.nan)
-    half = float(stdtrit(luck.df, 0.5 + LEVEL / 2)) * luck.within * math.sqrt(1 / len(a) + 1 / len(b))
+    half = float(luck.half_width(1 / (1 / len(a) + 1 / len(b))))
     return Difference("unpaired", len(common), value, half, _needed(value, luck.within, paired=False))
 
 

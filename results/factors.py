@@ -91,7 +91,12 @@ def _chosen(frame: pd.DataFrame, epochs: int | None) -> pd.DataFrame:
 
 
 def fullest(lines: pd.DataFrame) -> pd.DataFrame:
-    """The lines of the context with the most designs; of equal ones with the most runs."""
+    """The lines of the context with the most designs; of equal ones with the most runs.
+
+    One of the test split only if there is no other: its rows choose nothing.
+    """
+    validation = lines[lines["split"] != "test"]
+    lines = lines if validation.empty else validation
     sizes = lines.groupby(list(CONTEXT))["runs"].agg(["size", "sum"])
     best = sizes.sort_values(["size", "sum"], ascending=False, kind="stable").index[0]
     return dict(iter(lines.groupby(list(CONTEXT))))[best]

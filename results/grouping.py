@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from results.axes import with_axes
 from results.columns import AXES, HEAVY, ROWS, check_columns
 from results.grouped import Grouped
 from results.row import CONTEXT, LABELS
-from results.spread import LEVEL
+from results.spread import half_width
 from results.summary import MACHINE, METRICS, NEEDED, complete_networks
 from search_space.errors import UserError
 
@@ -60,17 +58,13 @@ def group(frame: pd.DataFrame, by: str | Sequence[str]) -> pd.DataFrame:
     for name in MEASURED:
         lines[name] = groups.mean(name)
     lines["accuracy_sd"] = groups.sd("accuracy")
-    half = _half_width(lines["accuracy_sd"].to_numpy(), lines["designs"].to_numpy())
+    designs_in = lines["designs"].to_numpy()
+    half = half_width(lines["accuracy_sd"].to_numpy(), designs_in - 1, designs_in)
     lines["accuracy_low"], lines["accuracy_high"] = lines["accuracy"] - half, lines["accuracy"] + half
     lines["hardware"] = pd.Series(every.joined("hardware", " + "), dtype=object)
     first = [*CONTEXT, *LABELS, *(name for name in names if name not in (*CONTEXT, *LABELS)), "rows", "designs"]
     accuracy = ["accuracy", "accuracy_sd", "accuracy_low", "accuracy_high"]
     return lines[[*first, *accuracy, *MEASURED[1:], *([] if "hardware" in names else ["hardware"])]]
-
-
-def _half_width(sd: np.ndarray, designs: np.ndarray) -> np.ndarray:
-    df = np.maximum(designs - 1, 1)
-    return np.where(designs > 1, stdtrit(df, 0.5 + LEVEL / 2) * sd / np.sqrt(designs), np.nan)
 
 
 def rank_groups(groups: pd.DataFrame, by: str = "accuracy") -> pd.DataFrame:

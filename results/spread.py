@@ -17,6 +17,12 @@ LEVEL = 0.95
 """Of every confidence interval, unless another is asked for."""
 
 
+def half_width(sd: ArrayLike, df: ArrayLike, n: ArrayLike, level: float = LEVEL) -> Any:
+    """Of Student's confidence interval of a mean over `n`, by a deviation of `df` degrees of freedom; NaN with none."""
+    factor = np.where(np.asarray(df) < 1, np.nan, stdtrit(np.maximum(df, 1), 0.5 + level / 2))
+    return (factor * sd / np.sqrt(n))[()]
+
+
 @dataclass(frozen=True, slots=True)
 class Spread:
     """Variance components over `runs` of `designs`.
@@ -53,9 +59,7 @@ class Spread:
 
         Student's t with the pooled deviation: one seed has an interval too, once other designs have several.
         """
-        if self.df < 1:
-            return np.full(np.shape(n), np.nan)[()]
-        return stdtrit(self.df, 0.5 + level / 2) * self.within / np.sqrt(n)
+        return half_width(self.within, self.df, n, level)
 
     def expected(self, mean: ArrayLike, n: ArrayLike) -> Any:
         """What fresh seeds of a design are expected to give, when `n` of them gave `mean`.

@@ -108,6 +108,11 @@ def test_a_dry_run_in_words(attnas: Attnas, untimed: None) -> None:
     assert "9 trainings, 9 still to do, about 18 s (2 s each" in said.out and "dct-top4/mlp-r16" in said.out
 
 
+def test_the_last_seed_that_there_is_may_be_used(attnas: Attnas, untimed: None) -> None:
+    command = ["ablate", "dct-top4/mlp-r8", "--axes", "reduction", *WORDS, "--dry-run", "--first-seed", 2**63 - 3]
+    assert attnas(*command, "--seeds", 3).code == 0 and attnas(*command, "--seeds", 4).code == 2
+
+
 @pytest.fixture
 def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
     """No few steps are trained to tell the time: an evaluation takes two seconds."""

@@ -128,6 +128,13 @@ def test_contexts_are_explained_apart_and_that_of_most_designs_alone_unless_aske
     pd.testing.assert_frame_equal(both[both["data_hash"] == "d0"].reset_index(drop=True), one)
 
 
+def test_rows_of_the_test_split_are_explained_only_where_there_are_no_others() -> None:
+    test = [trained(text, split="test") for text in ("avg/mlp-r4", "max/mlp-r4", "avg/mlp-r8")]
+    [found] = explain(frame_of([*test, trained("avg/mlp-r4"), trained("max/mlp-r4")]))
+    assert found.about["split"] == "validation"
+    assert explain(frame_of(test))[0].about["split"] == "test"
+
+
 def test_a_rung_of_halving_is_explained_by_its_stopped_rows_when_asked() -> None:
     rung = searched(0.01, status="stopped", epochs=3)
     frame = frame_of([*rung, trained("avg/mlp-r4"), trained("dct-low4/mlp-r4", 0.6)])

@@ -117,6 +117,22 @@ def test_designs_are_compared_in_each_context_that_has_both_and_in_no_other() ->
     assert found.loc["y", "accuracy_b"] == pytest.approx(0.775) and found.loc["x", "macs_a"] == 41_000_000
 
 
+def test_frames_that_were_joined_with_an_index_twice_are_compared_like_others() -> None:
+    one = frame_of({"avg/mlp-r16": {1: 0.5}, "none": {1: 0.4}})
+    two = frame_of({"none": {2: 0.5}, "avg/mlp-r16": {2: 0.9}})
+    found = compare(pd.concat([one, two]), "se", "none").iloc[0]
+    assert found["difference"] == pytest.approx(0.25)
+    joined = pd.concat([one, two])
+    pd.testing.assert_series_equal(compare(joined, joined["key"] != "none", joined["key"] == "none").iloc[0], found)
+
+
+def test_another_spelling_of_one_network_belongs_to_the_design() -> None:
+    frame = frame_of({"avg/conv1d": {1: 0.5}, "avg/conv1d-k3": {2: 0.7}, "none": {1: 0.4}})
+    frame.loc[frame["key"] != "none", "network_key"] = "eca here"
+    assert compare(frame, "avg/conv1d-k3", "none").iloc[0]["n_a"] == 2
+    assert compare(frame, "avg/conv1d-k3", "none").iloc[0]["difference"] == pytest.approx(0.2)
+
+
 @pytest.mark.parametrize(
     ("a", "b", "said"),
     [
