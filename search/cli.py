@@ -90,7 +90,7 @@ def train(
     from search.replicate import replicate
 
     check_seed(first_seed)
-    check_seed(first_seed + seeds)
+    check_seed(first_seed + seeds - 1)
     with interruptible():
         prepare_machine(backbone, image_size, device, precision, threads)
         images = load(data, image_size, data_dir, skip_corrupt)
