@@ -14,12 +14,13 @@ from results import recipes, studies
 from results.exchange import ExchangeError
 from results.exchange_read import Source
 from results.latencies import Latency
-from results.row import Row
+from results.lease import lease_is_dead
+from results.row import MEASURED, Row
 from results.schema import insert
 from results.store import Store
 from results.studies import Study
 from results.table import EVALUATIONS, LATENCIES, STUDIES
-from results.turn import Turn
+from results.turn import Turn, get
 
 _c = EVALUATIONS.c
 _BATCH = 500  # rows a transaction, and parameters of a lookup: others write in between
@@ -39,7 +40,7 @@ class Difference:
 
 @dataclass
 class Merged:
-    """What came of a source. `ended` are rows that were running here and have theirs as their result now."""
+    """What came of a source. `ended` are rows that had no measurement here and have theirs as their result now."""
 
     name: str
     rows: int = 0
@@ -66,21 +67,23 @@ def check(source: Source, on_row: Callable[[int], None] | None = None) -> int:
 def merge(source: Source, store: Store, on_row: Callable[[int], None] | None = None) -> Merged:
     """Write what of a source is not there yet, some rows a transaction: cut off and called again, it goes on.
 
-    A row that has ended here is kept, whatever theirs says, and told where the results differ. One that is running here
-    ends with their result; its owner is told so when it next writes. A study whose name is taken is called that with
-    -2. The order in which rows "finished" (`Store.changes`) is that of their coming here, so that a search that is at
-    work sees them.
+    The rule is that of `results.frame_of`: measured before failed before running. A row that was measured here is kept,
+    whatever theirs says, and told where the results differ. One that failed or is running here takes the measurement of
+    theirs; the owner of a running one is told so when it next writes. A failure of theirs ends no live training of
+    ours. A study whose name is taken is called that with -2. The order in which rows "finished" (`Store.changes`) is
+    that of their coming here, so that a search that is at work sees them.
 
     Raises:
         ExchangeError: a value that no attnas writes; `check` finds it before anything is written.
         RecipeConflictError: a recipe's hash is known here with other values.
     """
     merged = Merged(source.name)
+    their_recipes, their_latencies, their_studies = source.recipes(), source.latencies(), source.studies()
     with store.turn() as turn:
         connection = turn.connection
-        merged.recipes = sum([recipes.put(connection, recipe) for recipe in source.recipes()])
-        merged.latencies = sum([_put_latency(connection, latency) for latency in source.latencies()])
-        for study in source.studies():
+        merged.recipes = sum([recipes.put(connection, recipe) for recipe in their_recipes])
+        merged.latencies = sum([_put_latency(connection, latency) for latency in their_latencies])
+        for study in their_studies:
             _put_study(connection, study, merged)
     for batch in _batches(source.rows()):
         with store.turn() as turn:
@@ -107,12 +110,20 @@ def _put_rows(turn: Turn, batch: Sequence[Row], merged: Merged) -> None:
     for identity, result in ours.items():
         row = named[identity]
         theirs = tuple(getattr(row, name) for name in _RESULT)
-        if result[0] == "running":
-            merged.ended += turn.finish(row)
+        if _gives_way(turn.connection, result[0], row):
+            merged.ended += turn.supersede(row) if row.status in MEASURED else turn.finish(row)
             continue
         merged.there += 1
-        if result != theirs:
+        if result != theirs and result[0] != "running":
             merged.differing.append(Difference(identity, row.design, row.seed, result, theirs))
+
+
+def _gives_way(connection: Connection, ours: str, theirs: Row) -> bool:
+    """Whether our row has theirs as its result from now on."""
+    if theirs.status in MEASURED:
+        return ours not in MEASURED
+    running = get(connection, theirs.identity) if ours == "running" else None
+    return running is not None and lease_is_dead(running)
 
 
 def _known(connection: Connection, identities: Iterable[str]) -> dict[str, tuple[Any, ...]]:

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from results.changes import Scope, changes
 from results.lease import STALE_SECONDS, lease_is_dead
-from results.row import COLUMNS, Row
+from results.row import COLUMNS, MEASURED, Row
 from results.schema import LAST_SEQ, insert
 from results.studies import Study, free_name, select
 from results.studies import insert as insert_study
@@ -70,10 +70,19 @@ class Turn:
 
     def finish(self, row: Row) -> bool:
         """As `Store.finish`."""
+        return self._end(row, ("running",))
+
+    def supersede(self, row: Row) -> bool:
+        """As `finish`, over a failed row too: somebody else has measured what failed here."""
+        assert row.status in MEASURED, "a failure takes no row's place"
+        return self._end(row, ("running", "failed"))
+
+    def _end(self, row: Row, gives_way: tuple[str, ...]) -> bool:
         assert row.status != "running", "finish takes a row that has ended"
         final = replace(row, finished=time.time() if row.finished is None else row.finished)
         seq = int(self.connection.execute(_NEXT_SEQ).scalar_one())
-        return self.connection.execute(_finish(self._dialect), to_cells(final) | {"seq": seq}).first() is not None
+        write = _finish(self._dialect, gives_way)
+        return self.connection.execute(write, to_cells(final) | {"seq": seq}).first() is not None
 
     def insert(self, ended: Sequence[Row]) -> None:
         """Write rows that have ended, of which the table holds none, as if they had finished now in this order.
@@ -105,12 +114,13 @@ def _claim(dialect: str) -> Any:
 
 
 @cache
-def _finish(dialect: str) -> Any:
+def _finish(dialect: str, gives_way: tuple[str, ...]) -> Any:
+    """Write an ended row where there is none, or one whose status is among `gives_way`."""
     fresh = insert(EVALUATIONS, dialect)
     new = fresh.excluded
     values = {name: new[name] for name in (*COLUMNS, "seq") if name != "identity"}
     values["started"] = sa.func.coalesce(new.started, _c.started)
     values["study"] = sa.func.coalesce(_c.study, new.study)
     values["attempts"] = sa.case((_c.attempts > new.attempts, _c.attempts), else_=new.attempts)
-    write = fresh.on_conflict_do_update(index_elements=["identity"], set_=values, where=_c.status == "running")
+    write = fresh.on_conflict_do_update(index_elements=["identity"], set_=values, where=_c.status.in_(gives_way))
     return write.returning(_c.identity)

@@ -122,7 +122,7 @@ def _say_exported(done: Exported, directory: Path, authors: Sequence[str]) -> No
 
 
 def _say_merged(source: Source, merged: Merged) -> None:
-    ended = f", {merged.ended:,} ended that were running" if merged.ended else ""
+    ended = f", {merged.ended:,} that were running or had failed" if merged.ended else ""
     differing = f" ({len(merged.differing):,} differ, ours kept)" if merged.differing else ""
     print(
         f"{merged.name}: {merged.rows:,} rows: {merged.new:,} new{ended}, {merged.there:,} already there{differing}; "

@@ -52,8 +52,10 @@ class Mirror:
     def sync(self, reader: Reader | None = None) -> list[Row]:
         """Take in what has changed since the last time; returns the rows finished since then, oldest first."""
         rows, self._cursor = (reader or self.store).changes(self._cursor, **self.scope)
-        if any(row.status == "running" and row.identity in self.finished for row in rows):
-            self.forget()  # a failed row was set free again
+        again = self.finished.keys() & {row.identity for row in rows}
+        if again:  # a failed row was set free, or an import brought the measurement that failed here
+            self._reported -= again
+            self.forget()
             return self.sync(reader)
         ours = [taken for row in rows if (taken := self.take(row)) is not None]
         for row in self.running.values():  # finished or still at it: then it is among the rows

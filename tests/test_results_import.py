@@ -28,8 +28,10 @@ from results.exchange import ExchangeError
 from results.exchange_merge import Merged, check, merge
 from results.exchange_read import Directory, Storage
 from results.exchange_write import export
+from results.lease import this_owner
 from results.recipes import KeptRecipe, RecipeConflictError
 from results.table import EVALUATIONS
+from search.mirror import Mirror
 from search_space.errors import UserError
 
 RECIPE = KeptRecipe(hash="r0", kind="Recipe", name="proxy", content={"momentum": 0.9, "mirror": True})
@@ -158,19 +160,40 @@ def test_studies_recipes_and_latencies_come_with_the_rows(
     assert store.studies.begin({"data": "synthetic"}, None, "x") == theirs.studies.list()[0]  # found by what it asks
 
 
-@given(mine=st.sets(st.integers(0, 9)), yours=st.sets(st.integers(0, 9)))
-@settings(max_examples=20, deadline=None)
-def test_a_into_b_and_b_into_a_hold_the_same_evaluations(mine: set[int], yours: set[int]) -> None:
-    def filled(seeds: set[int], accuracy: float) -> Store:
+OOM = {"status": "failed", "failure": "oom", "accuracy": None, "loss": None}
+statuses = st.dictionaries(st.integers(0, 9), st.sampled_from(["complete", "failed", "running"]))
+
+
+@given(mine=statuses, yours=statuses)
+@settings(max_examples=30, deadline=None)
+def test_a_into_b_and_b_into_a_hold_the_same_evaluations_ended_alike(
+    mine: dict[int, str], yours: dict[int, str]
+) -> None:
+    """Oracle: the order measured, failed, running. Running rows are alive, and do not travel."""
+
+    def filled(seeds: dict[int, str], accuracy: float) -> Store:
         store = open_store("sqlite://")
-        for seed in sorted(seeds):
-            store.finish(a_row(seed=seed, accuracy=accuracy))
+        for seed, status in sorted(seeds.items()):
+            if status == "running":
+                store.claim(running(this_owner(), seed=seed))
+            else:
+                store.finish(a_row(seed=seed, **({"accuracy": accuracy} if status == "complete" else OOM)))
         return store
+
+    def held(store: Store) -> dict[int, str]:
+        return {row.seed: row.status for row in store.rows()}
+
+    def joined(here: dict[int, str], there: dict[int, str]) -> dict[int, str]:
+        comes = {seed: status for seed, status in there.items() if status != "running"}
+        stays = {seed: s for seed, s in here.items() if s == "complete" or comes.get(seed) != "complete"}
+        return comes | stays
 
     one, two, other, another = filled(mine, 0.25), filled(yours, 0.5), filled(mine, 0.25), filled(yours, 0.5)
     into, back = merge(Storage(one, "one"), two), merge(Storage(another, "another"), other)
-    assert ended(two).keys() == ended(other).keys() and {row.seed for row in two.rows()} == mine | yours
-    assert {found.seed for found in into.differing} == {found.seed for found in back.differing} == mine & yours
+    assert held(two) == joined(yours, mine) and held(other) == joined(mine, yours)
+    both = {seed for seed in mine.keys() & yours.keys() if mine[seed] == yours[seed] == "complete"}
+    measured = {found.seed for found in into.differing if found.ours[0] == found.theirs[0]}
+    assert measured == {found.seed for found in back.differing if found.ours[0] == found.theirs[0]} == both
     for store in (one, two, other, another):
         store.close()
 
@@ -178,15 +201,13 @@ def test_a_into_b_and_b_into_a_hold_the_same_evaluations(mine: set[int], yours: 
 def test_a_result_of_ours_is_kept_and_where_theirs_differs_it_is_told(store: Store, exported: Path) -> None:
     store.finish(a_row(seed=0, accuracy=0.75, owner="me:1:1"))
     store.finish(a_row(seed=1, hardware="another"))
-    store.finish(a_row(seed=2, status="failed", failure="oom", accuracy=None, loss=None))
     before = store.rows()
     merged = merge(Directory(exported), store)
-    assert (merged.new, merged.there, merged.ended) == (2, 3, 0)
-    assert {(found.seed, found.ours, found.theirs) for found in merged.differing} == {
-        (0, ("complete", 0.75, 1.25), ("complete", 0.5, 1.25)),
-        (2, ("failed", None, None), ("complete", 0.5, 1.25)),
-    }
-    assert [row for row in store.rows() if row.seed < 3 and row in before] == before
+    assert (merged.new, merged.there, merged.ended) == (3, 2, 0)
+    assert [(found.seed, found.ours, found.theirs) for found in merged.differing] == [
+        (0, ("complete", 0.75, 1.25), ("complete", 0.5, 1.25))
+    ]
+    assert [row for row in store.rows() if row.seed < 2] == before
 
 
 def test_what_is_running_here_ends_with_their_result_and_its_owner_is_told(store: Store, exported: Path) -> None:
@@ -201,6 +222,39 @@ def test_what_is_running_here_ends_with_their_result_and_its_owner_is_told(store
         "5",
     )
     assert not store.beat(there.identity, "me:1:1") and not store.finish(a_row(seed=3, accuracy=0.9))
+
+
+def test_what_failed_here_takes_their_measurement_and_a_search_at_work_is_told(store: Store, exported: Path) -> None:
+    store.finish(a_row(seed=2, study="5", attempts=3, error="no room", **OOM))
+    mirror = Mirror(store, {"network_key": "n0"}, lambda row: row, 5)
+    assert [row.status for row in mirror.sync()] == ["failed"]
+    merged = merge(Directory(exported), store)
+    assert (merged.new, merged.ended, merged.there, merged.differing) == (4, 1, 0, [])
+    there = store.get(a_row(seed=2).identity)
+    assert there is not None and (there.status, there.accuracy, there.failure, there.error) == (
+        *("complete", 0.5),
+        *(None, None),
+    )
+    assert (there.study, there.attempts) == ("5", 3)
+    assert {(row.seed, row.status) for row in mirror.sync()} == {(seed, "complete") for seed in range(5)}
+    assert not mirror.failures() and mirror.trials == len(mirror.finished) == 5 and mirror.measured[10] == ["n0"]
+    assert mirror.epochs == 50 and mirror.sync() == []
+
+
+@pytest.mark.parametrize("owner", [this_owner(), "their-host:1:1"])
+def test_a_failure_of_theirs_ends_no_live_training_of_ours(store: Store, owner: str) -> None:
+    with open_store("sqlite://") as theirs:
+        theirs.finish(a_row(seed=3, **OOM))
+        store.claim(running(owner, seed=3))
+        merged = merge(Storage(theirs, "theirs"), store)
+        assert (merged.there, merged.ended, merged.differing) == (1, 0, [])
+        assert store.beat(a_row(seed=3).identity, owner) and store.finish(a_row(seed=3, accuracy=0.75))
+        store.claim(running(f"{owner.partition(':')[0]}:999999:1", seed=4, started=1.0), stale_seconds=0)
+        with store.turn() as turn:  # as if its machine had gone an hour ago
+            turn.connection.execute(EVALUATIONS.update().where(EVALUATIONS.c.seed == 4).values(heartbeat=1.0))
+        theirs.finish(a_row(seed=4, **OOM))
+        assert merge(Storage(theirs, "theirs"), store).ended == 1
+    assert {row.seed: row.status for row in store.rows()} == {3: "complete", 4: "failed"}
 
 
 def test_a_search_at_work_sees_what_comes_in_once_and_what_comes_after(store: Store, exported: Path) -> None:
