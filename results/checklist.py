@@ -121,9 +121,6 @@ def _alike(complete: pd.DataFrame) -> Item:
     return Item(question, LH, YES, f"{evidence}; hardware, precision and versions are one")
 
 
-_RANDOM = "attnas search --sampler random with the same budget, into a storage of its own"
-
-
 def _hardware(rows: pd.DataFrame) -> Item:
     question = "Are hardware and training time reported?"
     measured = rows[rows["status"].isin(MEASURED)]

@@ -7,6 +7,7 @@ from functools import cache
 
 import pandas as pd
 
+from results import plans
 from results.checklist_item import LH, NO, PARTLY, YANG, YES, Item, seeds, some
 from results.spread import spread
 from results.studies import Study
@@ -88,9 +89,7 @@ def fresh(
     design = lines["design"].iloc[0]
     if set(confirmed) & {design, lines["key"].iloc[0]}:
         return Item(question, YANG, YES, f"{design} was confirmed with fresh seeds")
-    chosen = {
-        seed for study in studies if isinstance(study.config.get("seeds"), list) for seed in study.config["seeds"]
-    }
+    chosen = {seed for study in studies for seed in plans.seeds_of(study.config)}
     fresh = sorted(set(lines["seed"]) - chosen)
     lacking = "the best of many is flattered: attnas confirm trains the finalists anew"
     if fresh and chosen:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from results import plans
 from results.best import Look, Race, race
 from results.reported import Report, Run, accuracy_of, has_failed, report_of, rows_of
 from results.row import CONTEXT
@@ -75,8 +76,8 @@ def confirmations(store: Store) -> list[Confirmation]:
 
 
 def is_a(study: Study, kind: str) -> bool:
-    """Whether a study is of this kind; searches have none."""
-    return study.config.get("kind") == kind
+    """Whether a study is of this kind, and its plan can be read; searches have none."""
+    return study.config.get("kind") == kind and plans.problem(study.config) is None
 
 
 def is_search(study: Study) -> bool:

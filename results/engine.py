@@ -21,6 +21,7 @@ from results.file_systems import network_file_system
 from results.retry import unless_lost
 from results.schema import WRITE, StorageError, create_tables, find_version, upgrade
 from results.table import SCHEMA_VERSION
+from results.urls import without_password
 
 BUSY_MILLISECONDS = 30_000
 
@@ -51,7 +52,7 @@ def open_engine(url: str, *, read_only: bool) -> Engine:
         StorageError: the URL, its file or server, or the storage found there cannot be used.
     """
     parsed = _parse(url)
-    shown = parsed.render_as_string(hide_password=True)
+    shown = without_password(parsed.render_as_string(hide_password=True))
     is_new = parsed.get_backend_name() == "sqlite" and _is_new_file(parsed, read_only)
     if is_new and read_only:
         raise StorageError(_missing(shown, "does not exist"))
@@ -85,7 +86,7 @@ def check_openable(url: str) -> int | None:
         StorageError: `open_engine` could not open it for writing.
     """
     parsed = _parse(url)
-    shown = parsed.render_as_string(hide_password=True)
+    shown = without_password(parsed.render_as_string(hide_password=True))
     is_new = parsed.get_backend_name() == "sqlite" and _is_new_file(parsed, False)
     _refuse_network_file(parsed, shown)
     if is_new:
@@ -100,7 +101,7 @@ def _version(parsed: URL, shown: str) -> int | None:
 
 
 def _parse(url: str) -> URL:
-    shown = re.sub(r"://[^/]*@", "://***@", url)  # a URL that cannot be parsed may still hold a password
+    shown = re.sub(r"://[^/]*@", "://***@", without_password(url))  # one that cannot be parsed may still hold one
     if "://" not in url:
         hint = f"; did you mean sqlite:///{url}?" if url.strip() else ""
         raise StorageError(f"storage {shown!r} is not a URL{hint} ({_ALLOWED})")
@@ -188,7 +189,7 @@ def _connect(url: URL, *, read_only: bool) -> Engine:
         engine = sa.create_engine(url, **options)
     except ModuleNotFoundError as error:
         package = _PACKAGES[url.drivername]
-        shown = url.render_as_string(hide_password=True)
+        shown = without_password(url.render_as_string(hide_password=True))
         raise StorageError(f"storage {shown} needs a driver: pip install '{package}'") from error
     if is_sqlite:
         _prepare_sqlite(engine, read_only=read_only)
@@ -200,6 +201,7 @@ def _prepare_sqlite(engine: Engine, *, read_only: bool) -> None:
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # sqlite3 begins no transaction by itself, `begin` below does
+        connection.execute("PRAGMA trusted_schema = OFF")  # the file may come from anywhere
         connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
         if read_only:
             connection.execute("PRAGMA query_only = ON")

@@ -7,14 +7,17 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
+from functools import lru_cache
 from typing import Any, NoReturn
 
+from results import plans
 from results.exchange import KEPT, canonical, readable
 from results.latencies import Latency
 from results.recipes import KeptRecipe
 from results.row import FAILURES, IDENTITY, MEASURED, SPLITS, STATUSES, Row
 from results.studies import Study, check_name
 from results.table import ROW_COLUMNS
+from search_space import find_design
 from search_space.errors import UserError
 
 MAX_DEPTH = 20
@@ -43,7 +46,7 @@ class RefusedError(Exception):
 def parse(text: bytes) -> Any:
     """The JSON value in UTF-8. Raises `RefusedError`; so it does for NaN and infinities, which JSON does not have."""
     try:
-        return json.loads(text.decode("utf-8"), parse_constant=_no_constant)
+        return json.loads(text.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         _refuse(f"is no JSON ({error})")
 
@@ -73,7 +76,11 @@ def study(found: Any) -> Study:
     except UserError as error:
         _refuse(str(error))
     _in_range("created", made["created"], 0, _YEAR_3000)
-    return Study(**made | {"config": _plain(made["config"])})
+    config = _plain(made["config"])
+    wrong = plans.problem(config)
+    if wrong is not None:
+        _refuse(f"config of {_shown(made['name'])} is no plan of a confirmation: {wrong}")
+    return Study(**made | {"config": config})
 
 
 def recipe(found: Any) -> KeptRecipe:
@@ -140,8 +147,20 @@ def _check_sense(made: Mapping[str, Any]) -> None:
         _refuse(f"a {status} row without accuracy or loss")
     if made["epochs"] > made["schedule_epochs"] or (status == "stopped" and made["epochs"] == made["schedule_epochs"]):
         _refuse(f"{status} after {made['epochs']} of {made['schedule_epochs']} epochs is impossible")
+    key = _key_of(made["design"])
+    if key not in (None, made["key"]):
+        _refuse(f"key {_shown(made['key'])} is not that of the design {_shown(made['design'])}, which is {key}")
     if status == "failed" and made.get("failure") not in FAILURES:
         _refuse(f"failure {_shown(made.get('failure'))} given; allowed: {', '.join(FAILURES)}")
+
+
+@lru_cache(4096)
+def _key_of(design: str) -> str | None:
+    """None for a text that this attnas cannot read: it may be of a later one."""
+    try:
+        return find_design(design).key
+    except UserError:
+        return None
 
 
 def _curves(value: Any) -> list[dict[str, Any]]:
@@ -223,6 +242,14 @@ def _in_range(name: str, value: float, least: float, most: float) -> None:
     if not least <= value <= most:
         allowed = f"{least} or more" if most == math.inf else f"{least} to {most}"
         _refuse(f"{name}: {value} given; allowed: {allowed}")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Readers of JSON differ in which of two they take."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name is there twice in one record")
+    return found
 
 
 def _no_constant(name: str) -> NoReturn:

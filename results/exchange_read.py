@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ T = TypeVar("T")
 
 LONGEST_LINE = 16 << 20
 """Bytes of one row: 200 epochs take 40 thousand."""
-LARGEST_LIST = 256 << 20
+LARGEST_LIST = 32 << 20
 """Bytes of a file that is read whole."""
 
 _SUM = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9.]+)")
@@ -61,7 +62,7 @@ class Directory:
         self.path = path
         self.name = str(path)
         self.sums = _checked_sums(path)
-        self._rows = _rows_of_manifest(path)
+        self._rows = _rows_of_manifest(path, self._read(exchange.MANIFEST))
 
     @property
     def content_hash(self) -> str:
@@ -75,15 +76,18 @@ class Directory:
 
     def rows(self) -> Iterator[Row]:
         path, before, number = self.path / exchange.ROWS, "", 0
+        sum_ = hashlib.sha256()
         with exchange.open_plain(path) as file:
             while line := file.readline(LONGEST_LINE + 1):
                 number += 1
+                sum_.update(line)
                 where = f"{path}, line {number}"
                 row = _taken(where, _row_of_line, line)
                 if row.identity <= before:
                     raise ExchangeError(f"{where}: identity {row.identity} is there twice, or out of order")
                 before = row.identity
                 yield row
+        self._check_unchanged(exchange.ROWS, sum_.hexdigest())
         if number != self._rows:
             raise ExchangeError(f"{path} has {number} rows, {exchange.MANIFEST} says {self._rows}: get it again")
 
@@ -98,10 +102,20 @@ class Directory:
 
     def _list(self, name: str, read: Callable[[Any], T]) -> list[T]:
         path = self.path / name
-        found = _taken(str(path), exchange_check.parse, _whole(path))
+        found = _taken(str(path), exchange_check.parse, self._read(name))
         if not isinstance(found, list):
             raise ExchangeError(f"{path} is no list; get the export again")
         return [_taken(f"{path}, entry {number}", read, one) for number, one in enumerate(found, start=1)]
+
+    def _read(self, name: str) -> bytes:
+        text = _whole(self.path / name)
+        self._check_unchanged(name, hashlib.sha256(text).hexdigest())
+        return text
+
+    def _check_unchanged(self, name: str, sum_: str) -> None:
+        """Between the first look and this one somebody may have put another file there."""
+        if sum_ != self.sums[name]:
+            raise ExchangeError(f"{self.path / name} was changed while it was read; get the export again")
 
 
 class Storage:
@@ -173,10 +187,10 @@ def _checked_sums(path: Path) -> dict[str, str]:
     return sums
 
 
-def _rows_of_manifest(path: Path) -> int:
+def _rows_of_manifest(path: Path, text: bytes) -> int:
     """How many rows an export says that it holds."""
     told = path / exchange.MANIFEST
-    manifest = _taken(str(told), exchange_check.parse, _whole(told))
+    manifest = _taken(str(told), exchange_check.parse, text)
     said: dict[str, Any] = manifest if isinstance(manifest, dict) else {}
     numbers: list[Any] = [said.get(name) for name in ("format", "schema_version", "rows")]
     if not all(type(number) is int and number >= 0 for number in numbers):

@@ -16,11 +16,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from results import exchange, query, recipes, studies
+from results import exchange, exchange_check, query, recipes, studies
 from results.exchange import ExchangeError, canonical
+from results.exchange_check import RefusedError
 from results.exchange_tally import Tally
 from results.exchange_texts import About, citation, readme
 from results.latencies import Latency
+from results.query_axes import Designs
 from results.store import Store
 from results.table import EVALUATIONS, LATENCIES, ROW_COLUMNS, SCHEMA_VERSION
 
@@ -65,10 +67,11 @@ def export(
         QueryError: `where` is no query.
         ExchangeError: the directory is there already, or cannot be made.
     """
-    condition = _c.status != "running" if where is None else sa.and_(_c.status != "running", query.parse(where))
     _check_target(directory, force)
     with _beside(directory) as made:
         with _snapshot(store) as connection:
+            ended = _c.status != "running"
+            condition = ended if where is None else sa.and_(ended, query.parse(where, Designs(connection)))
             running = connection.scalar(sa.select(sa.func.count()).where(_c.status == "running")) or 0
             tally = _write_rows(connection, condition, made / exchange.ROWS, on_row)
             known = _write_lists(connection, tally, made, everything=where is None)
@@ -84,7 +87,7 @@ def export(
         sums = {name: exchange.sha256(made / name) for name in exchange.SUMMED}
         _write(made / exchange.SUMS, exchange.sums_text(sums))
         size = sum(path.stat().st_size for path in made.iterdir())
-        _put(made, directory)
+        _put(made, directory, force)
     return Exported(directory, content, tally.rows, len(tally.design_texts), running, unknown, size)
 
 
@@ -103,7 +106,7 @@ def _manifest(tally: Tally, where: str | None, note: str | None) -> dict[str, An
 @contextmanager
 def _snapshot(store: Store) -> Iterator[Connection]:
     """A connection that sees one moment: a search may be writing. SQLite's transactions do so by themselves."""
-    with store.engine.connect() as connection:
+    with store.reading() as connection:
         if connection.dialect.name == "postgresql":
             connection.execution_options(isolation_level="REPEATABLE READ")
         yield connection
@@ -126,14 +129,28 @@ def _write_rows(connection: Connection, condition: Any, path: Path, on_row: OnRo
     chosen = sa.select(*ROW_COLUMNS).where(condition).order_by(_c.identity).execution_options(yield_per=_BATCH)
     tally = Tally()
     with path.open("w", encoding="ascii", newline="\n") as file:
-        for found in connection.execute(chosen).mappings():
-            cells = exported_cells(dict(found))
-            file.write(canonical(cells) + "\n")
-            tally.add(cells)
-            if on_row is not None and (tally.rows % _BATCH == 0 or tally.rows == total):
-                on_row(tally.rows, total)
+        with connection.execute(chosen) as every:
+            for found in every.mappings():
+                cells = exported_cells(dict(found))
+                _check_importable(cells)
+                file.write(canonical(cells) + "\n")
+                tally.add(cells)
+                if on_row is not None and (tally.rows % _BATCH == 0 or tally.rows == total):
+                    on_row(tally.rows, total)
         _sync(file)
     return tally
+
+
+def _check_importable(cells: dict[str, Any]) -> None:
+    """Raises `ExchangeError` for a row that `import` would refuse, and with it the whole export."""
+    try:
+        exchange_check.row(cells)
+    except RefusedError as error:
+        name = exchange.readable(str(cells["identity"]))
+        raise ExchangeError(
+            f"row {name} is none that an import would take: {error}; mend it, or leave it out with "
+            f"--where \"identity != '{name}'\""
+        ) from None
 
 
 def _write_lists(connection: Connection, tally: Tally, made: Path, *, everything: bool) -> set[str]:
@@ -178,11 +195,15 @@ def _check_target(directory: Path, force: bool) -> None:
         raise ExchangeError(f"{directory}: {directory.parent} is no directory; make it, or name another place")
     if not os.access(directory.parent, os.W_OK):
         raise ExchangeError(f"{directory}: no permission to write in {directory.parent}; name another place")
+    if Path.cwd().is_relative_to(directory.resolve()):
+        raise ExchangeError(f"{directory} is the folder you are in, or one around it; name a new one")
     if directory.is_symlink() or (directory.exists() and not directory.is_dir()):
         raise ExchangeError(f"{directory} is no directory; name a new one")
     there = sorted(path.name for path in directory.iterdir()) if directory.exists() else []
     if there and not force:
         raise ExchangeError(f"{directory} is not empty; name a new directory, or replace an export with --force")
+    if there and not {exchange.MANIFEST, exchange.SUMS} <= set(there):
+        raise ExchangeError(f"{directory} is no export, and --force would delete what is in it; name another directory")
     foreign = [name for name in there if name not in (*exchange.SUMMED, exchange.SUMS)]
     if foreign:
         raise ExchangeError(
@@ -200,9 +221,16 @@ def _beside(directory: Path) -> Iterator[Path]:
         yield made
 
 
-def _put(made: Path, directory: Path) -> None:
+def _put(made: Path, directory: Path, force: bool) -> None:
+    """Into its place; what was there goes only when the new one has the name."""
+    _check_target(directory, force)  # again: to write the rows may have taken an hour
     old = made.with_name("old")
-    if directory.exists():
-        directory.rename(old)
-    made.rename(directory)
+    try:
+        if directory.exists():
+            directory.rename(old)
+        made.rename(directory)
+    except BaseException:
+        if old.exists() and not directory.exists():
+            old.rename(directory)
+        raise
     shutil.rmtree(old, ignore_errors=True)

@@ -6,15 +6,15 @@ matplotlib's Figure objects are used without pyplot: nothing is kept between two
 from __future__ import annotations
 
 import io
-import os
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape, quoteattr
 
+from results.files import check_folder, write_whole
 from search_space.errors import UserError
 
 if TYPE_CHECKING:
@@ -154,12 +154,6 @@ def check_picture(path: Path) -> None:
     check_folder(path)
 
 
-def check_folder(path: Path) -> None:
-    """Raises `UserError` if a file can't be where its folder isn't."""
-    if not path.absolute().parent.is_dir():
-        raise UserError(f"{str(path)!r} can't be written: there is no folder {str(path.absolute().parent)!r}; make it.")
-
-
 def write_picture(figure: Figure, path: Path) -> None:
     """The figure in the format that the file's ending names; the file is whole or as it was. Raises `UserError`."""
     check_picture(path)
@@ -167,18 +161,6 @@ def write_picture(figure: Figure, path: Path) -> None:
     with style():
         figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=_RASTER_DPI)
     write_whole(path, buffer.getvalue())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write beside, then rename: nobody reads half a file, and a full disk costs no old one. Raises `UserError`."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise UserError(f"{str(path)!r} can't be written: {error.strerror}; name a file elsewhere.") from error
 
 
 def _folded(text: str, width: int) -> str:

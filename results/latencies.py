@@ -43,14 +43,14 @@ class Latencies:
     def get(self, network_key: str, hardware: str, conditions: str) -> Latency | None:
         """What was measured, if it was."""
         wanted = (_c.network_key == network_key, _c.hardware == hardware, _c.conditions == conditions)
-        with self._store.engine.connect() as connection:
+        with self._store.reading() as connection:
             found = connection.execute(sa.select(LATENCIES).where(*wanted)).mappings().first()
         return None if found is None else Latency(**{f.name: found[f.name] for f in fields(Latency)})
 
     def known(self, hardware: str, conditions: str) -> dict[str, float]:
         """Seconds by network key of everything measured so, in the order of measuring."""
         wanted = (_c.hardware == hardware, _c.conditions == conditions)
-        with self._store.engine.connect() as connection:
+        with self._store.reading() as connection:
             statement = sa.select(_c.network_key, _c.seconds).where(*wanted).order_by(_c.measured)
             return {found.network_key: found.seconds for found in connection.execute(statement)}
 

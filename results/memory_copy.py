@@ -13,8 +13,10 @@ from results.axes import axes_of
 from results.columns import AXES
 from results.query_axes import axis_value
 from results.row import COLUMNS
+from results.schema import reading
 from results.store import Store, open_store
-from results.table import EVALUATIONS, LATENCIES, METADATA, STUDIES
+from results.table import EVALUATIONS, LATENCIES, META, RECIPES, STUDIES
+from results.urls import without_password
 
 
 @contextmanager
@@ -29,13 +31,14 @@ def copy_of(storages: str | Store | Iterable[str | Store]) -> Iterator[sqlite3.C
         stores = [
             stack.enter_context(open_store(one, read_only=True)) if isinstance(one, str) else one for one in named
         ]
-        if len(stores) == 1 and stores[0].engine.dialect.name == "sqlite":
-            _copy_pages(stores[0], connection)
-        else:
-            _copy_rows(stores, connection)
         connection.execute("PRAGMA trusted_schema = OFF")  # a file may come from anywhere, with views of its own
         connection.execute("PRAGMA temp_store = MEMORY")
-        _add_axes(connection)
+        with reading(", ".join(without_password(store.url) for store in stores)):
+            if len(stores) == 1 and stores[0].engine.dialect.name == "sqlite":
+                _copy_pages(stores[0], connection)
+            else:
+                _copy_rows(stores, connection)
+            _add_axes(connection)
         yield connection
 
 
@@ -44,15 +47,20 @@ def _copy_pages(store: Store, connection: sqlite3.Connection) -> None:
     try:
         source: Any = raw.driver_connection
         source.backup(connection)
+        connection.execute(f"DROP TABLE {META.name}")
     finally:
         raw.close()
 
 
 def _copy_rows(stores: list[Store], connection: sqlite3.Connection) -> None:
     memory = sa.create_engine("sqlite://", creator=lambda: connection, poolclass=sa.StaticPool)
-    METADATA.create_all(memory)
+    copied = sa.MetaData()
+    for table in _COPIED:
+        made = table.to_metadata(copied)
+        made.constraints = {one for one in made.constraints if not isinstance(one, sa.UniqueConstraint)}
+    copied.create_all(memory)
     for store in stores:
-        for table in (EVALUATIONS, STUDIES, LATENCIES):
+        for table in _COPIED:
             names = ", ".join(f'"{column.name}"' for column in table.c)
             marks = ", ".join("?" * len(table.c))
             texts = [sa.cast(c, sa.Text) if isinstance(c.type, sa.JSON) else c for c in table.c]
@@ -64,6 +72,10 @@ def _copy_rows(stores: list[Store], connection: sqlite3.Connection) -> None:
             connection.execute("BEGIN")
             connection.executemany(f"INSERT INTO {table.name} ({names}) VALUES ({marks}) {last}", rows)
             connection.execute("COMMIT")
+
+
+_COPIED = (EVALUATIONS, STUDIES, LATENCIES, RECIPES)
+"""Two storages may have studies of one name: in a copy only the id tells them apart."""
 
 
 def _rank(status: str) -> str:

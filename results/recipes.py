@@ -44,16 +44,16 @@ class Recipes:
 
     def list(self) -> list[KeptRecipe]:
         """Every recipe, by hash."""
-        with self._store.engine.connect() as connection:
+        with self._store.reading() as connection:
             return select(connection)
 
     def get(self, recipe_hash: str) -> KeptRecipe | None:
         """The recipe of this hash, if it was kept; of rows older than schema version 4 it was not."""
-        with self._store.engine.connect() as connection:
+        with self._store.reading() as connection:
             return next(iter(select(connection, _c.hash == recipe_hash)), None)
 
     def keep(self, recipe: KeptRecipe) -> None:
-        """Write a recipe down unless its hash is known; one read where it is.
+        """Write a recipe down unless its hash is known with all its values; one read where it is.
 
         Raises:
             RecipeConflictError: the hash is known with other values.
@@ -61,7 +61,8 @@ class Recipes:
         there = self.get(recipe.hash)
         if there is not None:
             check_same(there, recipe)
-            return
+            if recipe.content.keys() <= there.content.keys():
+                return
         with self._store.turn() as turn:
             put(turn.connection, recipe)
 
@@ -72,11 +73,18 @@ def select(connection: Connection, *wanted: sa.ColumnElement[bool]) -> list[Kept
 
 
 def put(connection: Connection, recipe: KeptRecipe) -> bool:
-    """Whether the recipe is new; the first stays. Raises `RecipeConflictError`."""
+    """Whether the recipe is new. Of one that is known the values stay, and those that it lacks are added.
+
+    Raises `RecipeConflictError`.
+    """
     write = insert(RECIPES, connection.dialect.name).on_conflict_do_nothing().returning(_c.hash)
     if connection.execute(write, asdict(recipe)).first() is not None:
         return True
-    check_same(select(connection, _c.hash == recipe.hash)[0], recipe)
+    there = select(connection, _c.hash == recipe.hash)[0]
+    check_same(there, recipe)
+    whole = {**recipe.content, **there.content}
+    if len(whole) > len(there.content):
+        connection.execute(sa.update(RECIPES).where(_c.hash == recipe.hash).values(content=whole))
     return False
 
 

@@ -19,7 +19,8 @@ import pandas as pd
 
 from results.checklist import checklist
 from results.contexts import contexts
-from results.figure_style import DARK, NAMES, check_folder, write_whole
+from results.figure_style import DARK, NAMES
+from results.files import check_folder, write_whole
 from results.report_bases import SitesOf
 from results.report_facts import Table, cost, counts, date, failures, fidelities, searched, surroundings
 from results.report_parts import Part, part
@@ -76,15 +77,14 @@ def report(
     if rows.empty:
         raise UserError("no row: there is nothing to report; `attnas search` makes some.")
     say = on_step or (lambda _: None)
-    parts, of_part = [], []
-    for number, here in enumerate(_complete(rows), 1):
+    parts, of_part, complete = [], [], _complete(rows)
+    for number, here in enumerate(complete, 1):
         say(f"part {number}")
         shares = importances if number == 1 else None
         parts.append(part(here, f"p{number}", effects=effects, importances=shares, sites=sites))
         of_part.append(_notes(notes, here))
     say("page")
-    leading = _complete(rows)
-    good = [] if not leading else checklist(leading[0], rows, studies, confirmed=confirmed, recipes=recipes)
+    good = [] if not complete else checklist(complete[0], rows, studies, confirmed=confirmed, recipes=recipes)
     return _render(
         title=title or _title(rows),
         source=source,
@@ -109,12 +109,12 @@ def write_report(path: Path, page: str, *, force: bool = False) -> None:
 def check_report(path: Path, *, force: bool = False) -> None:
     """Raises `UserError` for a file that `write_report` would refuse, before the work is done."""
     check_folder(path)
-    if path.is_dir():
-        raise UserError(f"report {str(path)!r} is a folder; name a file in it: -o {path / 'report.html'}")
+    if path.exists() and not path.is_file():
+        raise UserError(f"report {str(path)!r} is a folder or no regular file; name a file: -o report.html")
     if not path.exists() or force:
         return
     with path.open("rb") as file:
-        if GENERATOR.encode() not in file.read(4096):
+        if f'<meta name="generator" content="{GENERATOR}">'.encode() not in file.read(4096):
             raise UserError(
                 f"{str(path)!r} is there already and is no report of attnas; name another file, or say --force."
             )

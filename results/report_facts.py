@@ -150,7 +150,10 @@ def _cost_line(name: str, lines: pd.DataFrame) -> list[str]:
 
 
 def date(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
+    except (TypeError, ValueError, OverflowError, OSError):
+        return "at no time that a calendar has"
 
 
 def _plain(value: Any) -> str:

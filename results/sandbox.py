@@ -1,19 +1,22 @@
 """SQL of the user's own, on a copy in memory: there is nothing beside it that could be read or written.
 
-The copy holds the tables of the storage (`evaluations`, `studies`, `latencies`) and a view `rows`: the columns of an
-evaluation with the axes of its design. A statement is one SELECT with functions of `FUNCTIONS`; SQLite's own authorizer
-refuses everything else while it is compiled, and a long run is stopped.
+The copy holds the tables of the storage (`evaluations`, `studies`, `latencies`, `recipes`) and a view `rows`: the
+columns of an evaluation with the axes of its design. A statement is one SELECT with functions of `FUNCTIONS`; SQLite's
+own authorizer refuses everything else while it is compiled, and one that takes long, or much memory, is stopped.
 """
 
 from __future__ import annotations
 
 import math
 import sqlite3
+import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from results.columns import AXES
 from results.memory_copy import copy_of
+from results.resident import resident_bytes
 from results.row import COLUMNS
 from search_space.errors import UserError
 
@@ -24,11 +27,15 @@ if TYPE_CHECKING:
 
 MAX_STEPS = 2_000_000_000
 """Of SQLite's virtual machine; some 20 s."""
+MAX_SECONDS = 60.0
 MAX_ROWS = 2_000_000
+MAX_CELLS = 20_000_000
 MAX_CHARACTERS = 20_000
-_LONGEST = 16 * 2**20  # bytes of one text
+_LONGEST = 2**20  # bytes of one text: one step of SQLite's machine may take the square of it
 _MOST = 2**30  # characters of an answer
-_STEPS_BETWEEN_LOOKS = 100_000
+_MEMORY = 4 * 2**30  # bytes that the process may grow by
+_STEPS_BETWEEN_LOOKS = 1000
+_SECONDS_BETWEEN_LOOKS = 0.01
 
 _FUNCTIONS = """
 avg count group_concat max min string_agg sum total
@@ -111,16 +118,15 @@ def _ask(connection: sqlite3.Connection, statement: str, max_steps: int) -> Answ
         if cursor.description is None:
             raise SqlError(f"the statement {statement.strip()!r} returns nothing; give one SELECT ... FROM rows")
         columns = [name for name, *_ in cursor.description]
-        rows = _fetch(cursor)
-    except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+        twice = sorted(name for name, number in Counter(columns).items() if number > 1)
+        if twice:
+            raise SqlError(f"several columns are called {', '.join(twice)}; name each with AS")
+        return Answer(columns, _fetch(cursor, min(MAX_ROWS, MAX_CELLS // len(columns))))
+    except (sqlite3.Error, sqlite3.Warning, ValueError, MemoryError) as error:
         raise SqlError(guard.explained(error)) from error
-    twice = sorted({name for name in columns if columns.count(name) > 1})
-    if twice:
-        raise SqlError(f"several columns are called {', '.join(twice)}; name each with AS")
-    return Answer(columns, rows)
 
 
-def _fetch(cursor: sqlite3.Cursor) -> list[tuple[Any, ...]]:
+def _fetch(cursor: sqlite3.Cursor, most: int) -> list[tuple[Any, ...]]:
     """All rows, unless they would fill the memory; bytes as hexadecimal digits, for no format of ours takes them."""
     rows: list[tuple[Any, ...]] = []
     characters = 0
@@ -129,8 +135,8 @@ def _fetch(cursor: sqlite3.Cursor) -> list[tuple[Any, ...]]:
             part = [tuple(value.hex() if isinstance(value, bytes) else value for value in row) for row in part]
         characters += sum(len(value) for row in part for value in row if type(value) is str)
         rows += part
-        if len(rows) > MAX_ROWS or characters > _MOST:
-            raise SqlError(f"the answer has more than {MAX_ROWS:,} rows or 1 GiB of text; add a LIMIT, or group them")
+        if len(rows) > most or characters > _MOST:
+            raise SqlError(f"the answer has more than {most:,} rows or 1 GiB of text; add a LIMIT, or group them")
     return rows
 
 
@@ -151,6 +157,10 @@ class _Guard:
     def __init__(self, max_steps: int) -> None:
         self.left = max_steps
         self.refused: str | None = None
+        self.is_too_large = False
+        self._end = time.monotonic() + MAX_SECONDS
+        self._next_look = 0.0
+        self._most_memory = resident_bytes() + _MEMORY
 
     def authorise(self, action: int, _one: str | None, two: str | None, *_: object) -> int:
         if action in _HARMLESS or (action == sqlite3.SQLITE_FUNCTION and str(two).lower() in FUNCTIONS):
@@ -161,15 +171,23 @@ class _Guard:
 
     def tick(self) -> bool:
         self.left -= _STEPS_BETWEEN_LOOKS
-        return self.left <= 0
+        now = time.monotonic()
+        if now > self._next_look:
+            self._next_look = now + _SECONDS_BETWEEN_LOOKS
+            self.is_too_large = resident_bytes() > self._most_memory
+        if now > self._end:
+            self.left = 0
+        return self.left <= 0 or self.is_too_large
 
     def explained(self, error: Exception) -> str:
         if self.refused is not None:
             functions = ", ".join(sorted(FUNCTIONS))
             return (
                 f"{self.refused} is refused: a statement reads a copy of the storage, and is one SELECT ... FROM rows "
-                f"(or evaluations, studies, latencies) with the functions {functions}"
+                f"(or evaluations, studies, latencies, recipes) with the functions {functions}"
             )
+        if self.is_too_large or isinstance(error, MemoryError):
+            return f"the statement took more than {_MEMORY >> 30} GiB and was stopped; add a WHERE, or sort less of it"
         if self.left <= 0:
             return (
                 "the statement took too long and was stopped; does a join lack its condition, or a recursion its end?"

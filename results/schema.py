@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from results.retry import may_pass
 from results.table import EVALUATIONS, META, METADATA, SCHEMA_VERSION
 from search_space.errors import UserError
 
@@ -22,6 +26,10 @@ _TAKE_LOCK = sa.select(
     sa.func.set_config("idle_in_transaction_session_timeout", "60s", True), sa.func.pg_advisory_xact_lock(_LOCK)
 )
 _VERSION = META.c.name == "schema_version"
+_COMPUTING = sa.text(
+    "SELECT count(*) FROM sqlite_master AS m WHERE lower(m.tbl_name) IN :names AND (m.type IN ('view', 'trigger') "
+    "OR m.sql LIKE 'CREATE VIRTUAL%' OR m.type = 'table' AND EXISTS (SELECT 1 FROM pragma_table_xinfo(m.name) WHERE hidden <> 0))"  # or generated
+).bindparams(sa.bindparam("names", expanding=True))
 _UPGRADES = {
     1: ("ALTER TABLE evaluations ADD COLUMN settled TEXT",),
     2: (
@@ -48,7 +56,26 @@ _UPGRADES = {
 
 
 class StorageError(UserError):
-    """A storage that cannot be opened: what was given, what is allowed, what to do next."""
+    """A storage that cannot be opened or read: what was given, what is allowed, what to do next."""
+
+
+@contextmanager
+def reading(shown: str) -> Iterator[None]:
+    """Within it a storage is read: what a damaged or forged one makes of that is the user's error.
+
+    A database that is locked or away is not: `results.retry` knows what to do then.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (DBAPIError, sqlite3.Error, ValueError, TypeError, OverflowError, AssertionError) as error:
+        if isinstance(error, DBAPIError) and may_pass(error):
+            raise
+        reason = " ".join(str(getattr(error, "orig", error)).split())
+        raise StorageError(
+            f"storage {shown} holds what no attnas wrote, or is damaged: {reason[:300]}; mend it, or leave it out"
+        ) from error
 
 
 def insert(table: sa.Table, dialect: str) -> Any:
@@ -70,6 +97,8 @@ def find_version(engine: Engine, shown: str) -> int | None:
     """
     inspector = sa.inspect(engine)
     tables = inspector.get_table_names()
+    if _has_views(engine, inspector):
+        raise _foreign(shown)
     if META.name not in tables and EVALUATIONS.name not in tables:
         if METADATA.tables.keys() & set(tables):  # Optuna, too, keeps "studies"
             raise _foreign(shown)
@@ -78,6 +107,14 @@ def find_version(engine: Engine, shown: str) -> int | None:
         raise _foreign(shown)
     with engine.connect() as connection:
         return _read_version(connection, shown)
+
+
+def _has_views(engine: Engine, inspector: Any) -> bool:
+    """Whether a name of ours is something that computes: a view may do so for ever, a trigger at each of our writes."""
+    if engine.dialect.name != "sqlite":  # there somebody was given the rights of the owner
+        return bool(METADATA.tables.keys() & set(inspector.get_view_names()))
+    with engine.connect() as connection:
+        return bool(connection.scalar(_COMPUTING, {"names": list(METADATA.tables)}))
 
 
 def create_tables(engine: Engine) -> None:
@@ -122,7 +159,7 @@ def lock(connection: Connection) -> None:
 
 def _read_version(connection: Connection, shown: str) -> int:
     value = str(connection.scalar(sa.select(META.c.value).where(_VERSION)))
-    if not value.isdecimal() or int(value) < 1:
+    if not value.isdecimal() or len(value) > 9 or int(value) < 1:
         raise _foreign(shown)
     if int(value) > SCHEMA_VERSION:
         raise StorageError(

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 
 from results import query
 from results.changes import Scope, changes
@@ -20,10 +20,11 @@ from results.lease import STALE_SECONDS, lease_is_dead
 from results.query_axes import Designs
 from results.recipes import Recipes
 from results.row import Row
-from results.schema import WRITE, StorageError, lock
+from results.schema import WRITE, StorageError, lock, reading
 from results.studies import Studies
 from results.table import EVALUATIONS, ROW_COLUMNS, SCHEMA_VERSION, from_cells
 from results.turn import Turn, get
+from results.urls import without_password
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,6 +94,13 @@ class Store:
             lock(connection)
             yield Turn(connection)
 
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection to read by. Raises `StorageError` for what a damaged or forged storage holds."""
+        shown = without_password(self.engine.url.render_as_string(hide_password=True))
+        with reading(shown), self.engine.connect() as connection:
+            yield connection
+
     def changes(self, since: int, **scope: Scope | Collection[Scope]) -> tuple[list[Row], int]:
         """The rows that have finished after the cursor `since` (-1: all), every running row, and the new cursor.
 
@@ -148,7 +156,7 @@ class Store:
 
     def get(self, identity: str) -> Row | None:
         """The row of this identity, if there is one."""
-        with self.engine.connect() as connection:
+        with self.reading() as connection:
             return get(connection, identity)
 
     def rows(self, **equals: str | float | None) -> list[Row]:
@@ -158,7 +166,9 @@ class Store:
             QueryError: no such column.
         """
         wanted = [query.column(name) == value for name, value in equals.items()]
-        return [from_cells(cells) for cells in self._select(*wanted)]
+        statement = sa.select(*ROW_COLUMNS).where(*wanted).order_by(_c.started, _c.identity)
+        with self.reading() as connection:
+            return [from_cells(dict(found)) for found in connection.execute(statement).mappings()]
 
     def frame(
         self, where: str | None = None, columns: Sequence[str] | None = None, **among: str | Collection[str]
@@ -174,7 +184,7 @@ class Store:
             QueryError: `where` is not a query, or `among` names no column; the message says why.
             ColumnError: no such column.
         """
-        with self.engine.connect() as connection:
+        with self.reading() as connection:
             wanted = [] if where is None else [query.parse(where, Designs(connection))]
             for name, values in among.items():
                 wanted.append(query.column(name).in_([values] if isinstance(values, str) else values))
@@ -187,13 +197,8 @@ class Store:
             QueryError: no such column.
         """
         chosen = [query.column(name) for name in columns]
-        with self.engine.connect() as connection:
+        with self.reading() as connection:
             return [tuple(found) for found in connection.execute(sa.select(*chosen).distinct().order_by(*chosen))]
-
-    def _select(self, *wanted: sa.ColumnElement[bool]) -> list[dict[str, Any]]:
-        statement = sa.select(*ROW_COLUMNS).where(*wanted).order_by(_c.started, _c.identity)
-        with self.engine.connect() as connection:
-            return [dict(found) for found in connection.execute(statement).mappings()]
 
 
 def _owned(change: _Change, identity: str, owner: str) -> _Change:

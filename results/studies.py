@@ -48,7 +48,7 @@ class Studies:
 
     def list(self) -> list[Study]:
         """Every study, oldest first."""
-        with self._store.engine.connect() as connection:
+        with self._store.reading() as connection:
             return select(connection)
 
     def get(self, name: str) -> Study:
@@ -57,7 +57,7 @@ class Studies:
         Raises:
             StudyError: there is none.
         """
-        with self._store.engine.connect() as connection:
+        with self._store.reading() as connection:
             return _named(connection, name)
 
     def begin(self, config: Mapping[str, Any], name: str | None, default_name: str) -> Study:
@@ -83,7 +83,7 @@ class Studies:
         Raises:
             StudyError: the study of this name asks for something else.
         """
-        with self._store.engine.connect() as connection:
+        with self._store.reading() as connection:
             return _alike(connection, json.loads(_canonical(config)), name)
 
     def rename(self, old: str, new: str) -> None:

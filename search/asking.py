@@ -23,6 +23,8 @@ _ROWS = ["design", "data", "split", "backbone", "recipe", "epochs", "seed", "sta
 _ROWS += ["accuracy", "loss", "macs", "params", "seconds"]
 _MAY_BE_MISSING = ("expected", "latency", "memory", "settled")  # then not shown
 
+_NESTED = ("curves", "versions")  # values without an order
+
 Notes = Callable[[pd.DataFrame], list[str]]
 
 
@@ -89,7 +91,7 @@ class Asking:
     def _check(self, allowed: Sequence[str]) -> None:
         """Refuse names that are no columns of the answer, before anything is read."""
         self.columns = list(allowed) if self.columns == ["all"] else check_columns(self.columns, allowed)
-        check_columns(self._sorted_by, allowed)
+        check_columns(self._sorted_by, [name for name in allowed if name not in _NESTED])
 
     def _check_summary(self) -> None:
         from results.summary import SUMMARY

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
@@ -12,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from results.exchange import readable
 from search.cli_confirm import EPILOG as CONFIRM_EPILOG
 from search.cli_confirm import confirm_command
 from search.cli_cost import at_placement, cost
@@ -57,6 +59,10 @@ app.command(epilog="Example: attnas dashboard -o dashboard.db && optuna-dashboar
 app.command(epilog="Example: attnas cost fca-ts --backbone resnet50 --image-size 224 --classes 1000 --json")(cost)
 app.add_typer(space_app, name="space")
 app.command(epilog=ABLATE_EPILOG)(ablate)
+
+
+_OF_A_PLACE = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
+"""What the user's own place is like, and no fault of ours."""
 
 
 @app.command(epilog="Example: attnas train se eca haar-d2-all/mlp-r16 --seeds 4 --first-seed 100 --data cifar100")
@@ -169,5 +175,11 @@ def main() -> None:
         try:
             app(prog_name="attnas")
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {readable(str(error), keep=chr(10))}", file=sys.stderr)
+            sys.exit(2)
+        except OSError as error:
+            if error.errno not in _OF_A_PLACE:
+                raise
+            place = f"{error.filename}: " if error.filename else ""
+            print(f"error: {place}{error.strerror}; mend it, or name another place", file=sys.stderr)
             sys.exit(2)

@@ -82,6 +82,7 @@ def import_results(
         totals = []
         for source in found:
             with _progress(f"checking {source.name}") as advance:
+                _check_recipes(source)
                 totals.append(check(source, lambda done, say=advance: say(done, None)))  # type: ignore[misc]
         store = stack.enter_context(open_storage(storage))
         merged = []
@@ -101,6 +102,25 @@ def _source(text: str, stack: ExitStack) -> Source:
     if "://" not in text:
         return Directory(Path(text))
     return Storage(stack.enter_context(open_storage(text, read_only=True)), without_password(text))
+
+
+def _check_recipes(source: Source) -> None:
+    """Raises `ExchangeError` for a recipe that does not have its hash: under it our own could never be kept."""
+    from results.exchange import ExchangeError
+
+    named = [recipe for recipe in source.recipes() if recipe.kind == "Recipe"]
+    if not named:
+        return
+    from trainers.recipe import hash_of_content
+
+    for recipe in named:
+        found = hash_of_content(recipe.content)
+        if found != recipe.hash:
+            why = "has fields that this attnas does not know: upgrade" if found is None else f"has the hash {found}"
+            raise ExchangeError(
+                f"{source.name}: recipe {recipe.name} is stored as {recipe.hash}, and {why}; get it again, or leave it "
+                "out. Nothing was imported"
+            )
 
 
 def _facts(source: Source, merged: Merged) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
+from results.exchange import readable
 from search.result_options import CSV, JSON, MARKDOWN, OUTPUT, PARQUET, WHERE
 from search.storage import STORAGES, STORAGES_DEFAULT, open_storages, without_password
 from search_space.errors import UserError
@@ -91,7 +93,7 @@ def compare(
             continue
         print(("\n" if number else "") + context_line(line))
         table(both, columns)
-        print(said)
+        print(readable(said))
     if as_markdown:
         written.say("\n\n".join(texts))
 
@@ -175,29 +177,43 @@ def _verdict(line: dict[str, Any]) -> str:
     )
 
 
+def _number(value: Any, form: str) -> str:
+    try:
+        return format(float(value), form)
+    except (TypeError, ValueError, OverflowError):
+        return "-"
+
+
 def _show_row(row: dict[str, Any]) -> None:
+    for line in _lines(row):
+        print(readable(line, keep="\n\t"))
+
+
+def _lines(row: dict[str, Any]) -> Iterator[str]:
+    """What `show` says of a row. A storage may come from anywhere: curves and versions can hold anything."""
     from search.tables import context_line
     from search.wording import worker_name
 
-    print(f"\n{context_line(row)}, seed {row['seed']}: {row['status']}")
-    print(f"  {row['design']}, network {row['network_key']}")
-    print(f"  {row['macs']:,} MACs, {row['params']:,} params ({row['macs_convention']})")
+    yield f"\n{context_line(row)}, seed {row['seed']}: {row['status']}"
+    yield f"  {row['design']}, network {row['network_key']}"
+    yield f"  {row['macs']:,} MACs, {row['params']:,} params ({row['macs_convention']})"
     if row["status"] == "running":
-        print(f"  owner {row['owner']}")
+        yield f"  owner {row['owner']}"
         return
     memory = f", {row['peak_memory_bytes'] / 2**20:.0f} MiB peak" if row["peak_memory_bytes"] else ""
     latency = f", latency {1e3 * row['latency_seconds']:.3f} ms" if row["latency_seconds"] else ""
     seconds = "?" if row["seconds"] is None else f"{row['seconds']:.1f}"
-    print(f"  {seconds} s in {row['precision']} on {row['hardware']}{memory}{latency}")
-    versions = ", ".join(f"{name} {version}" for name, version in row["versions"].items())
-    print(f"  by {worker_name(row['owner'])}, commit {row['commit']}{', ' if versions else ''}{versions}")
-    for record in row["curves"]:
-        print(
-            f"  epoch {record['epoch']:>3.0f}  train loss {record['train_loss']:.4f}  "
-            f"loss {record['loss']:.4f}  accuracy {record['accuracy']:.2%}"
-        )
+    yield f"  {seconds} s in {row['precision']} on {row['hardware']}{memory}{latency}"
+    known = row["versions"] if isinstance(row["versions"], dict) else {}
+    versions = ", ".join(f"{name} {version}" for name, version in known.items())
+    yield f"  by {worker_name(row['owner'])}, commit {row['commit']}{', ' if versions else ''}{versions}"
+    for record in row["curves"] if isinstance(row["curves"], list) else ():
+        forms = {"epoch": ">3.0f", "train_loss": ".4f", "loss": ".4f", "accuracy": ".2%"}
+        numbers = record if isinstance(record, dict) else {}
+        said = (f"{name.replace('_', ' ')} {_number(numbers.get(name), form)}" for name, form in forms.items())
+        yield f"  {'  '.join(said)}"
     if row["settled"]:
-        print(f"  settled: {row['settled']}")
-        print(f"  train it: attnas train {shlex.quote(row['settled'])} --backbone {row['backbone']}")
+        yield f"  settled: {row['settled']}"
+        yield f"  train it: attnas train {shlex.quote(row['settled'])} --backbone {row['backbone']}"
     if row["status"] == "failed":
-        print(f"  failed ({row['failure']}):\n{row['error']}")
+        yield f"  failed ({row['failure']}):\n{row['error']}"

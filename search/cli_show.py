@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from search.result_options import WHERE
 from search.storage import STORAGES, STORAGES_DEFAULT, open_storages, without_password
 from search_space.errors import UserError
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from search_space import AttentionDesign, Site
 
 PICTURES = ("front", "effects", "curves", "noise", "basis")
-WHERE = Annotated[str | None, typer.Option(help="Only rows for which this holds, as \"backbone == 'resnet20'\".")]
 
 
 def report(
@@ -44,7 +44,8 @@ def report(
     check_report(output, force=force)
     with open_storages(storage) as stores:
         frame = frame_of(stores, where)
-        studies = [study for store in stores for study in store.studies.list() if is_search(study)]
+        known = {study.id: study for store in reversed(stores) for study in store.studies.list()}
+        studies = [study for study in known.values() if is_search(study)]
         recipes = [recipe.hash for store in stores for recipe in store.recipes.list()]
         confirmations, confirmed = report_notes.confirmed(stores)
     console = Console(stderr=True)

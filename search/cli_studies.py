@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from collections import Counter
@@ -46,6 +47,7 @@ def list_studies(storage: STORAGE = STORAGE_DEFAULT, as_json: JSON = False) -> N
 @app.command(epilog="Example: attnas study show cifar100-resnet20-proxy-10")
 def show(name: NAME, storage: STORAGE = STORAGE_DEFAULT, as_json: JSON = False) -> None:
     """One study: what it asks for, how far it is, what is best."""
+    from results.exchange import readable
     from search.tables import table
 
     with open_storage(storage, read_only=True) as store:
@@ -54,13 +56,15 @@ def show(name: NAME, storage: STORAGE = STORAGE_DEFAULT, as_json: JSON = False) 
     if as_json:
         print(json.dumps(facts))
         return
-    print(f"{facts['study']}  {facts['about']}  begun {facts['created']}")
+    print(readable(f"{facts['study']}  {facts['about']}  begun {facts['created']}"))
     print(f"{facts['trials']} {facts['of']}, rows: {_counts(facts) or 'none'}")
     for key, value in study.config.items():
         if key != "space":
-            print(f"  {key:16} {value if isinstance(value, str) else json.dumps(value)}")
-    for axis, values in study.config.get("space", {}).items():
-        print(f"  {axis:16} {', '.join(str(value).lower() for value in values)}")
+            print(readable(f"  {key:16} {value if isinstance(value, str) else json.dumps(value)}"))
+    space = study.config.get("space")
+    for axis, values in space.items() if isinstance(space, dict) else ():
+        shown = values if isinstance(values, list) else [values]
+        print(readable(f"  {axis:16} {', '.join(str(value).lower() for value in shown)}"))
     if facts.get("best"):
         print("best, by rows of the most epochs:")
         table(facts["best"], ["design", "epochs", "seed", "accuracy", "loss", "macs", "params"])
@@ -152,7 +156,17 @@ def _confirmed(question: str) -> bool:
 def _facts(study: Study, store: Store) -> dict[str, Any]:
     from results.confirmed import is_search
 
-    return _search_facts(study, store) if is_search(study) else _confirm_facts(study, store)
+    try:
+        return _search_facts(study, store) if is_search(study) else _confirm_facts(study, store)
+    except (LookupError, TypeError, ValueError, AttributeError, UserError) as error:  # or of a later attnas
+        said = f"cannot be read ({type(error).__name__}: {error}); attnas study delete {shlex.quote(study.name)}"
+        return _no_facts(study) | {"about": said}
+
+
+def _no_facts(study: Study) -> dict[str, Any]:
+    kind = str(study.config.get("kind", "search"))
+    names = {"study": study.name, "kind": kind, "about": "", "created": _when(study), "trials": 0, "of": "trials"}
+    return names | {**_statuses([]), "best": []}
 
 
 def _confirm_facts(study: Study, store: Store) -> dict[str, Any]:
@@ -199,7 +213,10 @@ def _search_facts(study: Study, store: Store) -> dict[str, Any]:
 
 
 def _when(study: Study) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(study.created))
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(study.created))
+    except (TypeError, ValueError, OverflowError, OSError):
+        return "-"
 
 
 def _statuses(rows: Sequence[Row]) -> dict[str, dict[str, int]]:

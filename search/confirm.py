@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from results import plans
 from results.best import FEWEST_SEEDS
 from results.confirmed import CONFIRM, Confirmation, confirmation, is_a
 from results.reported import Run, rows_of
@@ -134,7 +135,7 @@ def first_fresh_seed(setting: Setting, store: Store | Turn) -> int:
     seen = [row.seed for row in rows]
     for study in store.studies() if isinstance(store, Turn) else store.studies.list():
         if all(study.config.get(name) == value for name, value in scope.items()):
-            seen += [*study.config.get("seeds", []), *study.config.get("report_seeds", [])]
+            seen += plans.seeds_of(study.config)
     return 1 + max(seen, default=-1)
 
 

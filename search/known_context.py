@@ -152,7 +152,10 @@ def _kept_recipe(context: Mapping[str, Any], store: Store) -> Recipe | None:
         return None
     names = {field.name for field in fields(Recipe)} - {"name", "epochs"}
     values = {name: value for name, value in kept.content.items() if name in names}
-    recipe = Recipe(name=context["recipe"], epochs=context["schedule_epochs"], **values)
+    try:
+        recipe = Recipe(name=context["recipe"], epochs=context["schedule_epochs"], **values)
+    except (UserError, TypeError, ValueError):  # an import may have brought it
+        return None
     return recipe if recipe.hash == kept.hash else None
 
 

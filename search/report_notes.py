@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from results.confirmed import Confirmation, confirmations
+from results.confirmed import CONFIRM, Confirmation, confirmation, is_a
 from results.report import Note
 from results.report_facts import Table
 from results.row import CONTEXT
@@ -21,10 +21,22 @@ if TYPE_CHECKING:
 
 
 def confirmed(stores: Sequence[Store]) -> tuple[list[Note], list[str]]:
-    """A note of every confirmation, and the leaders whose fresh seeds are all in."""
-    states = [state for store in stores for state in confirmations(store)]
+    """A note of every confirmation, and the leaders whose fresh seeds are all in.
+
+    Of a confirmation that several storages hold, as one does after an import, that with the most runs is told.
+    """
+    known: dict[str, list[Confirmation]] = {}
+    for store in stores:
+        for study in store.studies.list():
+            if is_a(study, CONFIRM):
+                known.setdefault(study.id, []).append(confirmation(study, store))
+    states = [max(found, key=_runs) for found in known.values()]
     done = [state.report for state in states if state.report is not None and not state.report.wanted]
     return [_confirmation(state) for state in states], [report.means[0].design for report in done if report.means[0].n]
+
+
+def _runs(state: Confirmation) -> int:
+    return sum(arm.n for arm in state.arms) + sum(mean.n for mean in (state.report.means if state.report else ()))
 
 
 def _confirmation(state: Confirmation) -> Note:

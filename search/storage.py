@@ -45,4 +45,6 @@ def open_storages(urls: Sequence[str]) -> Iterator[list[Store]]:
 
 
 def without_password(url: str) -> str:
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
+    from results.urls import without_password as hide
+
+    return hide(url)

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from results.columns import GROUPS, MEANS, ROWS
+from results.exchange import readable
+from results.files import check_folder, write_whole
 from search_space.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,8 +45,10 @@ class Output:
         if self.file is not None and not (self.as_json or self.as_csv or self.as_markdown):
             raise UserError(f"--output {self.file} needs a format beside it: --json, --csv or --markdown")
         for path in (self.file, self.parquet):
-            if path is not None and not path.parent.is_dir():
-                raise UserError(f"{path}: there is no folder {path.parent}; make it, or name a file elsewhere")
+            if path is not None:
+                check_folder(path)
+                if path.is_dir():
+                    raise UserError(f"{str(path)!r} is a folder; name a file in it")
 
     @property
     def is_data(self) -> bool:
@@ -56,7 +60,7 @@ class Output:
         if self.file is None:
             print(text)
             return
-        _replace(self.file, (text + "\n").encode())
+        write_whole(self.file, (text + "\n").encode())
         print(f"wrote {self.file}", file=sys.stderr)
 
 
@@ -90,18 +94,8 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> None:
 
     sink = pa.BufferOutputStream()
     parquet.write_table(pa.Table.from_pandas(_flat(frame), preserve_index=False), sink)
-    _replace(path, sink.getvalue())
+    write_whole(path, sink.getvalue())
     print(f"wrote {len(frame):,} rows to {path}", file=sys.stderr)
-
-
-def _replace(path: Path, content: Any) -> None:
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise UserError(f"{path} cannot be written: {error.strerror}; name a file elsewhere") from error
 
 
 def _flat(frame: pd.DataFrame) -> pd.DataFrame:
@@ -172,7 +166,7 @@ def with_interval(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
 def table(rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
     """A table as wide as it needs to be when it is piped, folded to the screen when it is read."""
     cells = [[_cell(name, row) for name in columns] for row in rows]
-    heads = [HEADINGS.get(name, name) for name in columns]
+    heads = _heads(columns)
     if sys.stdout.isatty():
         _fold(cells, heads, columns)
         return
@@ -201,7 +195,7 @@ def markdown(rows: list[dict[str, Any]], columns: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
     rules = [":---" if name in _TEXTS else "---:" for name in columns]
-    heads = [HEADINGS.get(name, name) for name in columns]
+    heads = _heads(columns)
     return "\n".join([line(heads), line(rules), *(line([_cell(name, row) for name in columns]) for row in rows)])
 
 
@@ -230,6 +224,10 @@ _WRITTEN: dict[str, Callable[[float], str]] = {
 }
 
 
+def _heads(columns: Sequence[str]) -> list[str]:
+    return [readable(HEADINGS.get(name, name)) for name in columns]
+
+
 def _cell(name: str, row: dict[str, Any]) -> str:
     value = row[name]
     if value is None:
@@ -238,12 +236,12 @@ def _cell(name: str, row: dict[str, Any]) -> str:
         return f"{100 * value:.2f} ± {100 * (value - row['accuracy_low']):.2f}"
     if name in _WRITTEN and isinstance(value, int | float):
         return _WRITTEN[name](value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else readable(str(value))
 
 
 def context_line(row: dict[str, Any]) -> str:
     """What a ranked table speaks of, above it."""
-    return (
+    return readable(
         f"{row['data']} at {row['image_size']} px, {row['split']} split, {row['backbone']}, "
         f"recipe {row['recipe']} ({row['recipe_hash']}), {row['epochs']} of {row['schedule_epochs']} epochs"
     )

@@ -234,6 +234,10 @@ def test_a_password_is_never_printed():
 
     assert without_password("postgresql://me:secret@host/db") == "postgresql://me:***@host/db"
     assert without_password("sqlite:///a.db") == "sqlite:///a.db"
+    assert without_password("postgresql://me:a@b@host/db") == "postgresql://me:***@host/db"
+    assert (
+        without_password("postgresql:///db?user=me&password=secret&x=1") == "postgresql:///db?user=me&password=***&x=1"
+    )
 
 
 def test_ctrl_c_ends_with_130_and_a_word_on_what_was_kept(attnas, tree, monkeypatch):

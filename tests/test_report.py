@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import sys
 import time
 from dataclasses import replace
@@ -177,11 +178,15 @@ def test_the_command_writes_a_page_and_replaces_no_file_but_a_report(attnas: Any
     assert GENERATOR in Path("report.html").read_text("utf-8")
     assert attnas(*words, "report.html", "--title", "Mine").code == 0
     assert "<title>Mine</title>" in Path("report.html").read_text("utf-8")
-    Path("thesis.html").write_text("years of work")
+    Path("thesis.html").write_text("years of work, with attnas results report")
     refused = attnas(*words, "thesis.html")
-    assert refused.code == 2 and "--force" in refused.err and Path("thesis.html").read_text() == "years of work"
+    assert refused.code == 2 and "--force" in refused.err and Path("thesis.html").read_text().startswith("years")
     assert attnas(*words, "thesis.html", "--force").code == 0
     assert attnas(*words, "no/folder/report.html").code == 2 and attnas(*words, ".").code == 2
+    os.mkfifo("pipe")  # to open it would wait for ever
+    assert (
+        "no regular file" in attnas(*words, "pipe").err and "no regular file" in attnas(*words, "pipe", "--force").err
+    )
     assert not [path for path in tmp_path.iterdir() if path.name.endswith(".part")]
 
 
@@ -218,7 +223,8 @@ def test_a_picture_that_cannot_be_is_refused(attnas: Any, storage: str, words: l
 
 def test_a_page_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: Any) -> None:
     path = tmp_path / "r.html"
-    write_report(path, f"<meta {GENERATOR}>")
+    page = f'<meta name="generator" content="{GENERATOR}">'
+    write_report(path, page)
 
     def full(self: Path, _: bytes) -> int:
         raise OSError(28, "No space left on device")
@@ -226,4 +232,4 @@ def test_a_page_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(UserError, match="No space left"):
         write_report(path, "other")
-    assert path.read_text() == f"<meta {GENERATOR}>" and list(tmp_path.iterdir()) == [path]
+    assert path.read_text() == page and list(tmp_path.iterdir()) == [path]

@@ -15,6 +15,8 @@ from test_results_row import a_row
 
 from results import open_store
 from results.contexts import leading
+from results.exchange_merge import merge
+from results.exchange_read import Storage
 from results.power import seeds_needed
 from results.row import CONTEXT
 from results.spread import spread
@@ -47,6 +49,10 @@ def test_a_confirmation_is_told_as_its_command_tells_it_and_kept_in_its_context(
     attnas: Any,
 ) -> None:
     plan, state = confirmed(setting, store)
+    with open_store("sqlite://") as copied:  # by an import: it is told once
+        merge(Storage(store, "store"), copied)
+        copied.studies.rename(plan.name, "another name")
+        assert len(report_notes.confirmed([store, copied])[0]) == 1
     [note], designs = report_notes.confirmed([store])
     said = "\n".join(verdict(state))
     assert designs == ["max/conv1d"] and note.context == tuple(plan.config[name] for name in CONTEXT)

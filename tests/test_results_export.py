@@ -234,6 +234,64 @@ def test_a_directory_that_is_not_empty_is_refused_and_an_export_is_replaced_by_f
     assert (exported / "thesis.tex").exists()
 
 
+def test_force_replaces_nothing_but_a_whole_export(store: Store, exported: Path) -> None:
+    (exported / "SHA256SUMS").unlink()
+    before = contents(exported)
+    with pytest.raises(ExchangeError, match="is no export, and --force would delete"):
+        export(store, exported, force=True)
+    assert contents(exported) == before
+
+
+def test_what_comes_into_the_directory_while_rows_are_written_is_not_deleted(store: Store, tmp_path: Path) -> None:
+    export(store, tmp_path / "out")
+
+    def work(*_: int) -> None:
+        (tmp_path / "out" / "thesis.tex").write_text("years of work")
+
+    with pytest.raises(ExchangeError, match=r"thesis\.tex"):
+        export(store, tmp_path / "out", force=True, on_row=work)
+    assert (tmp_path / "out" / "thesis.tex").exists() and (tmp_path / "out" / "rows.jsonl").exists()
+
+
+def test_an_export_that_is_cut_off_between_its_renames_leaves_the_old_one(
+    store: Store, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, rename = contents(exported), Path.rename
+
+    def cut(self: Path, target: Path) -> Path:
+        if self.name == "export":
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", cut)
+    with pytest.raises(KeyboardInterrupt):
+        export(store, exported, where="seed == 0", force=True)
+    assert contents(exported) == before
+
+
+def test_an_axis_chooses_rows_to_export_as_in_a_query(store: Store, tmp_path: Path) -> None:
+    done = export(store, tmp_path / "out", where="squeeze == 'avg' and excitation == 'conv1d'")
+    assert [row.design for row in Directory(done.directory).rows()] == ["eca"]
+
+
+def test_a_row_that_no_import_would_take_is_named_and_can_be_left_out(store: Store, tmp_path: Path) -> None:
+    odd = a_row(network_key="odd", seconds=-1.0, finished=9.0)
+    store.finish(odd)
+    with pytest.raises(ExchangeError, match=rf"row {odd.identity} .* seconds: -1\.0 given.*--where"):
+        export(store, tmp_path / "out")
+    assert export(store, tmp_path / "out", where=f"identity != '{odd.identity}'").rows == 6
+
+
+@pytest.mark.parametrize("place", [".", ".."])
+def test_the_folder_one_is_in_is_not_replaced(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(ExchangeError, match="the folder you are in"):
+        export(store, Path(place))
+
+
 @pytest.mark.parametrize("target", ["file", "link", "nowhere/out"])
 def test_what_can_be_no_directory_is_refused(store: Store, tmp_path: Path, target: str) -> None:
     (tmp_path / "file").write_text("")

@@ -30,11 +30,12 @@ from results.exchange_read import Directory, Storage
 from results.exchange_write import export
 from results.lease import this_owner
 from results.recipes import KeptRecipe, RecipeConflictError
-from results.table import EVALUATIONS
+from results.table import EVALUATIONS, RECIPES
 from search.mirror import Mirror
 from search_space.errors import UserError
+from trainers.recipe import PROXY
 
-RECIPE = KeptRecipe(hash="r0", kind="Recipe", name="proxy", content={"momentum": 0.9, "mirror": True})
+RECIPE = KeptRecipe(hash="r0", kind="ByHand", name="proxy", content={"momentum": 0.9, "mirror": True})
 
 
 @pytest.fixture
@@ -307,6 +308,24 @@ def test_a_study_that_was_changed_under_its_id_is_refused(store: Store, theirs: 
         merge(Directory(exported), store)
 
 
+def test_a_recipe_that_lacks_values_here_is_given_theirs(store: Store, exported: Path) -> None:
+    store.recipes.keep(replace(RECIPE, content={"momentum": 0.9}))
+    assert merge(Directory(exported), store).recipes == 0 and store.recipes.list() == [RECIPE]
+
+
+@pytest.mark.parametrize("content", [{}, {"batch_size": "x"}, PROXY.content | {"momentum": 0.5}, {"later": 1}])
+def test_a_recipe_that_has_another_hash_is_not_imported(attnas: Any, tmp_path: Path, content: dict[str, Any]) -> None:
+    """Under the hash of our own it would stand in our way; the true content is taken."""
+    with open_store(f"sqlite:///{tmp_path}/theirs.db") as theirs:
+        theirs.recipes.keep(KeptRecipe(hash=PROXY.hash, kind="Recipe", name="proxy", content=content))
+    words = ["results", "import", theirs.url, "--storage", f"sqlite:///{tmp_path}/ours.db"]
+    done = attnas(*words)
+    assert done.code == 2 and f"is stored as {PROXY.hash}, and has" in done.err and not (tmp_path / "ours.db").exists()
+    with theirs.turn() as turn:
+        turn.connection.execute(RECIPES.update().values(content=PROXY.content))
+    assert attnas(*words).code == 0
+
+
 # From here on: what strangers send. `forge` makes the sums right again, so that the checks behind them are met.
 
 
@@ -354,6 +373,15 @@ def test_the_sums_name_the_files_of_an_export_each_once_and_none_elsewhere(expor
     with (exported / "SHA256SUMS").open("a") as file:
         file.write(f"{'0' * 64}  {name}\n")
     assert "SHA256SUMS, line 10" in refusal(exported) and "names no file of an export" in refusal(exported)
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "studies.json"])
+def test_a_file_that_is_replaced_after_its_sum_was_checked_is_found(exported: Path, store: Store, name: str) -> None:
+    source = Directory(exported)
+    (exported / name).write_bytes((exported / name).read_bytes().replace(b'"loss":1.25', b'"loss":1.75') + b"\n" * 9)
+    (exported / "rows.jsonl").write_bytes((exported / "rows.jsonl").read_bytes().rstrip() + b"\n")
+    with pytest.raises(ExchangeError, match=rf"{name} was changed while it was read"):
+        check(source)
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "export.json", "SHA256SUMS"])
@@ -425,6 +453,7 @@ BAD_ROWS = {
     "a seed that is no whole number": (changed(seed=1.0), "seed is no whole number"),
     "a number of 65 bits": (changed(macs=2**64), "macs is beyond 64 bits"),
     "a number of 5,000 digits": (lambda text: text.replace(b"41000000", b"9" * 5000, 2), "is no JSON"),
+    "the key of another design": (changed(key="none"), "key 'none' is not that of the design 'avg/mlp-r16'"),
     "a missing column": (changed(design=...), "column design is missing"),
     "a column that there is not": (changed(__class__="os.system"), "there is no column '__class__'"),
     "an owner": (changed(owner="me"), "there is no column 'owner'"),
@@ -474,6 +503,12 @@ BAD_LISTS = {
     "a config without bottom": (
         *("studies.json", b'[{"id":"a","name":"x","created":1,"config":' + b'{"a":' * 30 + b"1" + b"}" * 31 + b"]"),
         "nested deeper",
+    ),
+    "a confirmation without a plan": (
+        *("studies.json", b'[{"id":"a","name":"x","config":{"kind":"confirm","seeds":5},"created":1}]', "is no plan"),
+    ),
+    "a name twice in a record": (
+        *("studies.json", b'[{"id":"a","name":"x","name":"y","config":{},"created":1}]', "there twice"),
     ),
     "a recipe that is a text": ("recipes.json", b'["r0"]', "entry 1: is no record"),
     "a recipe of an infinite rate": (

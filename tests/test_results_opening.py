@@ -120,6 +120,7 @@ def test_a_storage_made_by_a_newer_attnas_is_refused_and_its_bytes_are_unchanged
         "CREATE TABLE meta (x)",
         "CREATE TABLE meta (name, value)",
         "CREATE TABLE meta (name, value); INSERT INTO meta VALUES ('schema_version', 'one')",
+        f"CREATE TABLE meta (name, value); INSERT INTO meta VALUES ('schema_version', '{'9' * 5000}')",
     ],
 )
 def test_tables_of_our_names_that_are_not_ours_are_refused_and_unchanged(tmp_path: Path, schema: str) -> None:
@@ -127,6 +128,33 @@ def test_tables_of_our_names_that_are_not_ours_are_refused_and_unchanged(tmp_pat
         connection.executescript(schema)
     before = digest(tmp_path)
     assert "were not made by attnas" in refusal(url_of(tmp_path / "a.db"))
+    assert digest(tmp_path) == before
+
+
+ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        f"DROP TABLE evaluations; CREATE VIEW evaluations AS {ENDLESS}",
+        f"DROP TABLE evaluations; CREATE VIEW EVALUATIONS AS {ENDLESS}",
+        f"DROP TABLE meta; CREATE VIEW meta AS SELECT 'schema_version' AS name, x AS value FROM ({ENDLESS})",
+        f"DROP TABLE studies; CREATE VIEW studies AS {ENDLESS}",
+        "CREATE TRIGGER t AFTER INSERT ON evaluations BEGIN DELETE FROM studies; END",
+        "DROP TABLE latencies; CREATE VIRTUAL TABLE latencies USING rtree(id, a, b)",
+        "ALTER TABLE evaluations ADD COLUMN more TEXT AS (instr(hex(zeroblob(1000000)), 'x'))",
+    ],
+)
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_storage_that_computes_where_it_should_hold_is_refused_and_unchanged(
+    tmp_path: Path, schema: str, read_only: bool
+) -> None:
+    open_store(url_of(tmp_path / "a.db")).close()
+    with closing(sqlite3.connect(tmp_path / "a.db")) as connection, connection:
+        connection.executescript(schema)
+    before = digest(tmp_path)
+    assert "were not made by attnas" in refusal(url_of(tmp_path / "a.db"), read_only=read_only)
     assert digest(tmp_path) == before
 
 

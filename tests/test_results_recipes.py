@@ -20,6 +20,7 @@ from retrain_tree import make_tree
 from results import Store, open_store
 from results.recipes import KeptRecipe, RecipeConflictError
 from search import search
+from search.known_context import _kept_recipe
 from search.objective import Setting
 from search.replicate import replicate
 from search.retraining import retrain
@@ -71,8 +72,16 @@ def test_a_hash_with_other_values_is_refused_with_both(store: Store, change: dic
 def test_a_field_that_came_later_is_no_conflict(store: Store) -> None:
     """Its default means what was before, so that the hash is the old one."""
     store.recipes.keep(ONE)
-    store.recipes.keep(dataclasses.replace(ONE, content={**ONE.content, "cutout": 0}))
-    assert store.recipes.list() == [ONE]
+    later = dataclasses.replace(ONE, content={**ONE.content, "cutout": 0})
+    store.recipes.keep(later)
+    store.recipes.keep(ONE)
+    assert store.recipes.list() == [later]
+
+
+def test_content_that_makes_no_recipe_is_none(store: Store) -> None:
+    for number, content in enumerate([{"batch_size": "x"}, {"batch_size": 1}, {"momentum": None}]):
+        store.recipes.keep(dataclasses.replace(ONE, hash=f"h{number}", content=content))
+        assert _kept_recipe({"recipe_hash": f"h{number}", "recipe": "mine", "schedule_epochs": 3}, store) is None
 
 
 def hash_of(content: dict[str, Any], kind: type, defaults: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from test_results_row import a_row, running
 
 from results import open_store, sql
 from results.axes import axes_of
+from results.recipes import KeptRecipe
 from results.sandbox import SqlError, select
 
 TEXTS = ["none", "avg/mlp-r16", "dct-top16/mlp-r4", "haar-d2-all-each/conv1d"]
@@ -143,16 +144,58 @@ def test_a_statement_without_end_is_stopped_and_one_that_fills_the_memory_too(
 
 
 def test_a_hostile_file_runs_nothing_of_its_own(tmp_path: Path) -> None:
-    """A view in place of a table of ours may call no function that a statement may not; one named rows is not asked."""
+    """A view of the file's own may call no function that a statement may not; one named rows is not asked."""
     fill(f"sqlite:///{tmp_path}/a.db")
     with closing(sqlite3.connect(tmp_path / "a.db")) as connection, connection:
         connection.execute("CREATE VIEW rows AS SELECT 'evil' AS design")
-        connection.execute("DROP TABLE latencies")
-        connection.execute("CREATE VIEW latencies AS SELECT load_extension('evil.so') AS seconds")
+        connection.execute("CREATE VIEW evil AS SELECT load_extension('evil.so') AS seconds")
     url = f"sqlite:///{tmp_path}/a.db"
     assert [design for (design,) in select(url, "SELECT design FROM rows ORDER BY accuracy").rows] == TEXTS
     with pytest.raises(SqlError, match="load_extension"):
-        select(url, "SELECT seconds FROM latencies")
+        select(url, "SELECT seconds FROM evil")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT x FROM (SELECT printf('%.*c', 300000, 'x') AS x, row_number() OVER () AS n FROM c) ORDER BY x, n",
+        "SELECT x, printf('%.*c', 300000, 'x') AS y FROM c ORDER BY y || x DESC",
+    ],
+)
+def test_a_sort_that_would_fill_the_memory_is_stopped(
+    store: Any, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    monkeypatch.setattr("results.sandbox._MEMORY", 2**28)
+    with pytest.raises(SqlError, match="GiB and was stopped"):
+        select(store, ENDLESS + statement)
+
+
+def test_names_are_looked_at_before_rows_and_cells_are_counted(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SqlError, match="name each with AS"):
+        select(store, ENDLESS + "SELECT x, x FROM c")
+    monkeypatch.setattr("results.sandbox.MAX_CELLS", 1000)
+    with pytest.raises(SqlError, match="more than 250 rows"):
+        select(store, ENDLESS + "SELECT x AS a, x AS b, x AS c, x AS d FROM c")
+
+
+def test_a_clock_stops_what_takes_few_steps(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("results.sandbox.MAX_SECONDS", 0.2)
+    with pytest.raises(SqlError, match="took too long"):
+        select(store, ENDLESS + "SELECT max(instr(printf('%.*c', 20000, 'a'), 'aab')) FROM c")
+
+
+def test_a_copy_holds_the_studies_and_recipes_of_every_storage_and_nothing_of_its_making(tmp_path: Path) -> None:
+    urls = [f"sqlite:///{tmp_path}/{name}.db" for name in "ab"]
+    for number, url in enumerate(urls):
+        with open_store(url) as store:
+            store.studies.begin({"data": number}, "mine", "mine")
+            store.recipes.keep(KeptRecipe(hash=f"r{number}", kind="Recipe", name="proxy", content={}))
+    assert select(urls, "SELECT name FROM studies").rows == [("mine",), ("mine",)]
+    assert select(urls, "SELECT hash FROM recipes ORDER BY hash").rows == [("r0",), ("r1",)]
+    assert select([*urls, urls[0]], "SELECT count(*) AS n FROM studies").rows == [(2,)]
+    for asked in (urls, urls[0]):
+        with pytest.raises(SqlError, match="no such table"):
+            select(asked, "SELECT * FROM meta")
 
 
 _WORDS = (

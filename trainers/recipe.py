@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, fields, replace
 from typing import Any
 
@@ -153,8 +153,20 @@ def content_hash(recipe: Any, without: tuple[str, ...], **resolved: Any) -> str:
     A default is therefore part of what every old row means: give a new value a new recipe instead.
     """
     changed = {f.name: value for f, value in _covered(recipe, without, resolved) if value != f.default}
-    hashed = {"kind": type(recipe).__name__, **_DRAWN, **changed}
+    return _digest({"kind": type(recipe).__name__, **_DRAWN, **changed})
+
+
+def _digest(hashed: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def hash_of_content(content: Mapping[str, Any]) -> str | None:
+    """The hash of the `Recipe` with this content, as anybody may have stored it; None where it has fields of later."""
+    defaults = {f.name: f.default for f in fields(Recipe)}
+    if content.keys() - {*_DRAWN, *defaults}:
+        return None
+    changed = {name: value for name, value in content.items() if name in _DRAWN or value != defaults[name]}
+    return _digest({"kind": Recipe.__name__, **changed})
 
 
 def content(recipe: Any, without: tuple[str, ...], **resolved: Any) -> dict[str, Any]:
