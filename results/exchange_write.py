@@ -117,9 +117,9 @@ def exported_cells(cells: dict[str, Any]) -> dict[str, Any]:
     kept = {name: cells[name] for name in exchange.KEPT}
     for name in _TEXTS:
         value = kept.get(name)
-        if value is not None:
+        if isinstance(value, str):
             kept[name] = exchange.readable(value)
-    if kept["error"] is not None:
+    if isinstance(kept["error"], str):
         kept["error"] = exchange.readable(exchange.without_paths(kept["error"]), keep="\n\t")
     return kept
 

@@ -28,7 +28,8 @@ _TAKE_LOCK = sa.select(
 _VERSION = META.c.name == "schema_version"
 _COMPUTING = sa.text(
     "SELECT count(*) FROM sqlite_master AS m WHERE lower(m.tbl_name) IN :names AND (m.type IN ('view', 'trigger') "
-    "OR m.sql LIKE 'CREATE VIRTUAL%' OR m.type = 'table' AND EXISTS (SELECT 1 FROM pragma_table_xinfo(m.name) WHERE hidden <> 0))"  # or generated
+    "OR m.sql LIKE 'CREATE VIRTUAL%' "
+    "OR m.type = 'table' AND EXISTS (SELECT 1 FROM pragma_table_xinfo(m.name) WHERE hidden <> 0))"  # generated
 ).bindparams(sa.bindparam("names", expanding=True))
 _UPGRADES = {
     1: ("ALTER TABLE evaluations ADD COLUMN settled TEXT",),

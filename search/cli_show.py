@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from results.exchange import readable
 from search.result_options import WHERE
 from search.storage import STORAGES, STORAGES_DEFAULT, open_storages, without_password
 from search_space.errors import UserError
@@ -94,10 +95,10 @@ def plot(
     frame = frame_of(storage, where)
     rows = leading(frame)
     write_picture(_figure(picture, rows, by), output)
-    print(f"{output}: {in_words(rows)}")
+    print(readable(f"{output}: {in_words(rows)}"))
     others = [part for part in contexts(frame)[1:] if (part["status"] == "complete").any()]
     if others:
-        print(f"Not in it, since it can't be compared; choose with --where: {_list(others)}", file=sys.stderr)
+        print(f"Not in it, since it can't be compared; choose with --where: {readable(_list(others))}", file=sys.stderr)
 
 
 def _figure(picture: str, rows: pd.DataFrame, by: str) -> Figure:
