@@ -1,4 +1,4 @@
-"""Plans of confirmations as anybody may have stored them: what is wrong with one, before it is read as ours."""
+"""Plans of confirmations and ablations as anybody may have stored them: what is wrong with one, before it is read as ours."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, TypeGuard
 
 from results.row import CONTEXT, LABELS
 
-CONFIRM, FINAL = "confirm", "final"
+CONFIRM, FINAL, ABLATE = "confirm", "final", "ablate"
 
 _NUMBERS = ("image_size", "num_classes", "epochs", "schedule_epochs")
-_LISTS = {CONFIRM: ("seeds", "report_seeds"), FINAL: ("seeds",)}
+_LISTS = {CONFIRM: ("seeds", "report_seeds"), FINAL: ("seeds",), ABLATE: ("seeds",)}
 
 
 def problem(config: Mapping[str, Any]) -> str | None:
@@ -18,8 +18,8 @@ def problem(config: Mapping[str, Any]) -> str | None:
     kind = config.get("kind")
     if "kind" not in config:
         return None
-    if kind not in (CONFIRM, FINAL):
-        return "kind is neither confirm nor final"
+    if kind not in tuple(_LISTS):
+        return f"kind is none of {', '.join(_LISTS)}"
     for name in dict.fromkeys((*LABELS, *CONTEXT)):
         if not _is(config.get(name), int if name in _NUMBERS else str):
             return f"{name} is missing, or of another type"
@@ -29,7 +29,7 @@ def problem(config: Mapping[str, Any]) -> str | None:
     for name in _LISTS[str(kind)]:
         if not _all(config.get(name), int):
             return f"{name} is no list of whole numbers"
-    return _problem_of_confirm(config) if kind == CONFIRM else _problem_of_final(config)
+    return _PROBLEMS[str(kind)](config)
 
 
 def seeds_of(config: Mapping[str, Any]) -> list[int]:
@@ -54,6 +54,13 @@ def _problem_of_final(config: Mapping[str, Any]) -> str | None:
     if not _all(names, str) or len(names) != len(config["networks"]):
         return "names is no list of texts, one a network"
     return None if isinstance(config.get("confirms"), str) else "confirms names no confirmation"
+
+
+def _problem_of_ablate(config: Mapping[str, Any]) -> str | None:
+    return None if config.get("base") in config["networks"] else "base is none of its networks"
+
+
+_PROBLEMS = {CONFIRM: _problem_of_confirm, FINAL: _problem_of_final, ABLATE: _problem_of_ablate}
 
 
 def _all(values: Any, kind: type) -> TypeGuard[list[Any]]:

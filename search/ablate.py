@@ -9,6 +9,7 @@ import pandas as pd
 
 from results.ablation import ablation
 from results.confirmed import is_a
+from results.plans import ABLATE
 from results.row import COLUMNS, CONTEXT, Row
 from results.store import Store
 from search.candidates import Candidate
@@ -19,9 +20,6 @@ from search.short_trial import short_trial
 from search_space import AttentionDesign, DesignError, Layered, find_design
 from search_space.errors import UserError
 from search_space.words import neighbours
-
-ABLATE = "ablate"
-"""The kind of study that an ablation is."""
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def import_results(
     storage: STORAGE = STORAGE_DEFAULT,
     as_json: JSON = False,
 ) -> None:
-    """Load exports, or merge other storages: nothing is doubled, and what is in this storage keeps what was measured here.
+    """Load exports, or merge other storages: nothing is doubled, and what was measured here stays.
 
     Every source is checked whole (checksums, types, ranges, identities) before a row of any is written; nothing in it
     is run. Interrupted, the same command goes on.
