@@ -1,4 +1,4 @@
-"""Plans of confirmations and ablations as anybody may have stored them: what is wrong with one, before it is read as ours."""
+"""Plans of confirmations and ablations as anybody may have stored them: what is wrong with one, before it is read."""
 
 from __future__ import annotations
 

@@ -242,7 +242,7 @@ def test_what_failed_here_takes_their_measurement_and_a_search_at_work_is_told(s
     assert mirror.epochs == 50 and mirror.sync() == []
 
 
-@pytest.mark.parametrize("owner", [this_owner(), "their-host:1:1"])
+@pytest.mark.parametrize("owner", [this_owner(), "their-host:1:1"], ids=["this process", "another host"])
 def test_a_failure_of_theirs_ends_no_live_training_of_ours(store: Store, owner: str) -> None:
     with open_store("sqlite://") as theirs:
         theirs.finish(a_row(seed=3, **OOM))
