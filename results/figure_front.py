@@ -89,7 +89,7 @@ def front(rows: pd.DataFrame, by: str = "macs", *, caption: str | None = None) -
 
 def front_caption(rows: pd.DataFrame, by: str = "macs") -> str:
     conventions = sorted(set(rows.loc[rows["status"] == "complete", "macs_convention"]))
-    counted = f" MACs counted as {', '.join(conventions)}." if by == "macs" else ""
+    counted = f" Counted: {', '.join(conventions)}." if by == "macs" else ""
     return f"{in_words(rows)}. {_capital(INTERVAL)}.{counted}"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,11 +47,24 @@ def load(data: str, image_size: int, data_dir: Path | None, skip_corrupt: bool) 
     return load_data(data, image_size=image_size, data_dir=data_dir, skip_corrupt=skip_corrupt)
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as Ctrl-C does: what it is at is handed back."""
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Ctrl-C ends a long command with a word on what was kept, and exit code 130."""
+    """Ctrl-C or SIGTERM ends a long command with a word on what was kept, and exit code 130 or 143."""
+
+    def end(*_: object) -> None:
+        raise Terminated
+
+    in_main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, end) if in_main else None
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("interrupted: what was finished is kept, the same command goes on.", file=sys.stderr)
-        raise typer.Exit(130) from None
+        raise typer.Exit(143 if isinstance(stop, Terminated) else 130) from None
+    finally:
+        if in_main:
+            signal.signal(signal.SIGTERM, before)

@@ -5,6 +5,8 @@ Oracles: the known truth, an undisturbed run beside a disturbed one, counts of w
 
 import hashlib
 import json
+import os
+import signal
 import threading
 import time
 from dataclasses import replace
@@ -13,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import sqlalchemy as sa
+import typer
 
 from results import open_store
 from results.confirmed import confirmations, is_search
@@ -24,6 +27,7 @@ from search import objective as objective_module
 from search import report_notes
 from search.confirm import Asked, ConfirmError, begin, confirm, find, first_fresh_seed, retry_failed
 from search.final import begin_final, finish
+from search.machine import interruptible
 from search.objective import Setting
 from search.study_rows import StoredStudy
 from search.verdict import verdict
@@ -489,3 +493,13 @@ def test_data_without_a_test_split_are_refused_before_anything_is_trained(attnas
     count = len(world.trained)
     done = attnas("confirm", *data, *SETTINGS, "--final")
     assert done.code == 2 and "no test split" in done.err and len(world.trained) == count
+
+
+def test_on_sigterm_a_long_command_ends_as_on_ctrl_c_and_says_so(capsys):
+    """Oracle: a real signal to this process; 143 is 128 + SIGTERM, as a shell says."""
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(typer.Exit) as ended, interruptible():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+    assert ended.value.exit_code == 143 and "what was finished is kept" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is before
