@@ -141,9 +141,7 @@ class Asking:
             self.output.say("\n\n".join(_in_markdown(part, chosen) for part in parts))
             return
         if not parts:
-            print(
-                "no complete row has all that was asked for; `attnas results query \"status != 'complete'\"` lists others"
-            )
+            print("no complete row has all of that; `attnas results query \"status != 'complete'\"` lists others")
         for number, part in enumerate(parts):
             print(("\n" if number else "") + context_line(records(part.head(1))[0]))
             table(records(part[with_interval(part, chosen)]), chosen)
