@@ -24,6 +24,7 @@ from results.columns import HEAVY, ROWS, ColumnError, documented
 from results.grouped import Grouped
 from results.query import AXIS_COLUMNS, QUERY_COLUMNS
 from results.row import COLUMNS, Row
+from results.spread import half_width
 from results.summary import NEEDED, summarise
 from search_space.errors import UserError
 
@@ -207,10 +208,8 @@ def test_the_interval_of_a_group_covers_where_seeds_of_a_design_are_alike() -> N
     """Simulated truth: 6 designs of 8 seeds; luck is a tenth of what designs differ by. Rows would cover half of it."""
     random = np.random.default_rng(0)
     times = 1000
-    from results.grouping import _half_width
-
     own = random.normal(0, 1, (times, 6)) + random.normal(0, 0.1, (times, 6, 8)).mean(axis=2)
-    half = _half_width(own.std(axis=1, ddof=1), np.full(times, 6))
+    half = half_width(own.std(axis=1, ddof=1), 5, 6)
     covered = int((np.abs(own.mean(axis=1)) <= half).sum())
     assert (
         0.95 * times - 3 * math.sqrt(times * 0.95 * 0.05) < covered < 0.95 * times + 3 * math.sqrt(times * 0.95 * 0.05)
