@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from search.result_options import WHERE
 from search.storage import STORAGE, STORAGE_DEFAULT, open_storage
 
-WHERE = Annotated[str | None, typer.Option(help="Only rows for which this holds, as \"backbone == 'resnet20'\".")]
 JSON = Annotated[bool, typer.Option("--json", help="A JSON array of rows.")]
 CSV = Annotated[bool, typer.Option("--csv", help="Comma-separated values.")]
 

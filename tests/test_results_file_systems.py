@@ -59,7 +59,7 @@ def test_a_relative_path_is_of_the_working_directory(tmp_path: Path, monkeypatch
 
 def test_a_shared_folder_is_refused_and_the_disk_of_a_sandbox_of_the_same_type_is_not() -> None:
     assert network_file_system("/mnt/c/a.db", "/dev/sda / ext4 rw 0 0\nC: /mnt/c 9p rw 0 0\n") == "9p"
-    assert network_file_system("/work/a.db", "none / 9p rw 0 0\n") is None
+    assert network_file_system("/data/a.db", "none / 9p rw 0 0\n") is None
 
 
 def test_nothing_is_known_where_the_system_has_no_table_of_mounts(monkeypatch: pytest.MonkeyPatch) -> None:
