@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import stdtrit
 
 from results.row import CONTEXT, Row
-from results.spread import LEVEL, spread
+from results.spread import half_width, spread
 
 if TYPE_CHECKING:
     from results.store import Store
@@ -105,9 +104,7 @@ def _means(
 def _gap(against: str, differences: np.ndarray[Any, Any]) -> Gap:
     pairs = differences[np.isfinite(differences)]
     n, gap = len(pairs), float(pairs.mean()) if len(pairs) else float("nan")
-    half = float("nan")
-    if n > 1:
-        half = float(stdtrit(n - 1, 0.5 + LEVEL / 2) * pairs.std(ddof=1) / n**0.5)
+    half = float(half_width(pairs.std(ddof=1), n - 1, n)) if n > 1 else float("nan")
     return Gap(against, n, gap, gap - half, gap + half)
 
 

@@ -26,6 +26,7 @@ from search.options import (
     SKIP_CORRUPT,
     THREADS,
 )
+from search.result_options import WHERE
 from search.storage import STORAGE, STORAGE_DEFAULT, check_storage, open_storage
 
 if TYPE_CHECKING:
@@ -48,9 +49,7 @@ def effects(
         bool, typer.Option("--all-contexts", help="Each data, backbone, recipe, fidelity; else that of most designs.")
     ] = False,
     storage: STORAGE = STORAGE_DEFAULT,
-    where: Annotated[
-        str | None, typer.Option(help="Only rows for which this holds, as \"backbone == 'resnet20'\".")
-    ] = None,
+    where: WHERE = None,
     as_json: JSON = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="A line a level (with --interactions a cell).")] = False,
 ) -> None:

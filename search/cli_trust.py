@@ -7,11 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from search.result_options import WHERE
+from search.result_options import CSV, JSON, WHERE
 from search.storage import STORAGE, STORAGE_DEFAULT, open_storage
-
-JSON = Annotated[bool, typer.Option("--json", help="A JSON array of rows.")]
-CSV = Annotated[bool, typer.Option("--csv", help="Comma-separated values.")]
 
 NOISE_EPILOG = 'Example: attnas results noise --gap 0.5 --seeds 3 --where "seed >= 100"'
 FIDELITY_EPILOG = "Example: attnas results fidelity --k 5 --bootstrap 2000 --json"
