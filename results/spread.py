@@ -86,12 +86,18 @@ def spread(values: ArrayLike, designs: ArrayLike) -> Spread:
     _, codes = np.unique(np.asarray(designs), return_inverse=True)
     n = np.bincount(codes)
     means = np.bincount(codes, measured) / n
-    runs, number = len(measured), len(n)
+    return spread_of(n, means, float(((measured - means[codes]) ** 2).sum()))
+
+
+def spread_of(n: NDArray[np.int64], means: NDArray[np.float64], squares: float) -> Spread:
+    """As `spread`, of what it needs to know of the values: of each design how many and their mean (both of shape
+    [designs]), and the sum of all squared differences from the mean of their design."""
+    runs, number = int(n.sum()), len(n)
     df = runs - number
     if df < 1:
         mean = float(means.mean()) if number else float("nan")
         return Spread(runs, number, 0, float("nan"), float("nan"), mean, n, means)
-    within = float(((measured - means[codes]) ** 2).sum() / df)
+    within = squares / df
     if number < 2:
         return Spread(runs, number, df, within**0.5, 0.0, float(means.mean()), n, means)
     square = float((n * (means - np.average(means, weights=n)) ** 2).sum() / (number - 1))

@@ -1,21 +1,24 @@
 """How `top`, `pareto` and `query` read, sort, cut and print: one way for all three.
 
-What ranks is imported where it is used: SciPy takes a tenth of a second, and a query needs none.
+What ranks is imported once the database has been asked: it works while pandas and SciPy are imported.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from results.axes import with_axes
-from results.columns import AXES, HEAVY, check_columns
+from results.columns import AXES, HEAVY, check_columns, columns_to_group
 from results.frames import frame_of
+from results.lines import SUMMARY, lines
 from results.row import COLUMNS, CONTEXT
 from search.result_options import names
 from search.tables import MOST_ON_SCREEN, Output, context_line, deliver, markdown, records, table, with_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _RANKED = ["design", "n", "accuracy", "expected", "loss", "macs", "params", "latency", "memory", "seconds"]
 _GROUPED = ["rows", "designs", "accuracy", "loss", "macs", "params", "latency", "memory", "seconds"]
@@ -25,7 +28,7 @@ _MAY_BE_MISSING = ("expected", "latency", "memory", "settled")  # then not shown
 
 _NESTED = ("curves", "versions")  # values without an order
 
-Notes = Callable[[pd.DataFrame], list[str]]
+Notes = Callable[["pd.DataFrame"], list[str]]
 
 
 class Asking:
@@ -48,23 +51,26 @@ class Asking:
         self.output = output
 
     def top(self, number: int, by: str | None, group_by: list[str]) -> None:
-        from results.grouping import rank_groups
-        from results.ranking import top
-        from search.notes import on_groups, on_ranking
-
         if group_by:
-            lines = rank_groups(self._groups(group_by), by or "accuracy")
-            self._emit(lines.groupby(list(CONTEXT)).head(number), [*group_by, *_GROUPED], on_groups)
+            groups = self._groups(group_by)
+            from results.grouping import rank_groups
+            from search.notes import on_groups
+
+            best = rank_groups(groups, by or "accuracy").groupby(list(CONTEXT)).head(number)
+            self._emit(best, [*group_by, *_GROUPED], on_groups)
             return
-        self._check_summary()
-        self._emit(self._with_axes(top(self._complete(), number, by or "expected")), _RANKED, on_ranking)
+        read = self._lines()
+        from results.ranking import top
+        from search.notes import on_ranking
+
+        self._emit(self._with_axes(top(read, number, by or "expected")), _RANKED, on_ranking)
 
     def pareto(self, maximise: list[str], minimise: list[str]) -> None:
+        read = self._lines()
         from results.ranking import pareto
         from search.notes import on_means
 
-        self._check_summary()
-        self._emit(self._with_axes(pareto(self._complete(), maximise, minimise)), _RANKED, on_means)
+        self._emit(self._with_axes(pareto(read, maximise, minimise)), _RANKED, on_means)
 
     def query(self, group_by: list[str]) -> None:
         if group_by:
@@ -93,24 +99,17 @@ class Asking:
         self.columns = list(allowed) if self.columns == ["all"] else check_columns(self.columns, allowed)
         check_columns(self._sorted_by, [name for name in allowed if name not in _NESTED])
 
-    def _check_summary(self) -> None:
-        from results.summary import SUMMARY
-
+    def _lines(self) -> pd.DataFrame:
         self._check([*SUMMARY, *AXES])
-
-    def _complete(self, *more: str) -> pd.DataFrame:
-        """What a ranking needs of the complete rows."""
-        from results.summary import NEEDED
-
-        return frame_of(self.storages, self.where, list(dict.fromkeys([*NEEDED, *more])), status="complete")
+        return lines(self.storages, self.where)
 
     def _groups(self, group_by: list[str]) -> pd.DataFrame:
-        from results.grouping import GROUPABLE, group
+        read = lines(self.storages, self.where, columns_to_group(group_by))
+        from results.grouping import group
 
-        check_columns(group_by, GROUPABLE)
-        lines = group(self._complete(*(name for name in group_by if name not in AXES)), group_by)
-        self._check(list(lines.columns))
-        return lines
+        groups = group(read, group_by)
+        self._check(list(groups.columns))
+        return groups
 
     def _with_axes(self, frame: pd.DataFrame) -> pd.DataFrame:
         return with_axes(frame) if {*self.columns, *self._sorted_by} & set(AXES) else frame

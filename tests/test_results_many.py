@@ -22,10 +22,11 @@ from results.axes import AXES as AXIS_ORDER
 from results.columns import AXES as DOCUMENTED_AXES
 from results.columns import HEAVY, ROWS, ColumnError, documented
 from results.grouped import Grouped
+from results.lines import NEEDED
 from results.query import AXIS_COLUMNS, QUERY_COLUMNS
 from results.row import COLUMNS, Row
 from results.spread import half_width
-from results.summary import NEEDED, summarise
+from results.summary import summarise
 from search_space.errors import UserError
 
 TEXTS = ["none", "avg/mlp-r16", "avg/mlp-r4", "dct-top16/mlp-r4", "dct-low2-each/conv1d", "haar-d2-all/conv1d-k3"]
