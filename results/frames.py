@@ -26,12 +26,39 @@ _JOIN = ("identity", "status", "started")  # what is needed to join frames
 
 
 def read_frame(
-    connection: Connection, wanted: Sequence[sa.ColumnElement[bool]], columns: Sequence[str] | None
+    connection: Connection,
+    wanted: Sequence[sa.ColumnElement[bool]],
+    columns: Sequence[str] | None,
+    sort: Sequence[str] = (),
+    limit: int | None = None,
 ) -> pd.DataFrame:
     """The frame of `Store.frame`."""
     names = list(COLUMNS) if columns is None else check_columns(columns, COLUMNS)
-    order = (_c.started, _c.identity) if "started" in names else ()
-    return read_columns(connection, sa.select(*(_c[name] for name in names)).where(*wanted).order_by(*order))
+    check_columns([name.removeprefix("-") for name in sort], COLUMNS)
+    order = [part for name in sort for part in _order(connection, name)]
+    if order or limit is not None or "started" in names:
+        order += [_c.started, _c.identity]
+    return read_columns(
+        connection, sa.select(*(_c[name] for name in names)).where(*wanted).order_by(*order).limit(limit)
+    )
+
+
+def _order(connection: Connection, name: str) -> list[sa.ColumnElement[Any]]:
+    """By a column, from the top with a minus before its name: as pandas sorts, missing ones last and text by bytes."""
+    column: sa.ColumnElement[Any] = _c[name.removeprefix("-")]
+    missing = column.is_(None)
+    if connection.dialect.name == "postgresql" and isinstance(column.type, sa.Text | sa.String):
+        column = sa.collate(column, "C")
+    return [missing, column.desc() if name.startswith("-") else column]
+
+
+def sorted_frame(frame: pd.DataFrame, sort: Sequence[str], limit: int | None = None) -> pd.DataFrame:
+    """As `Store.frame` sorts and cuts."""
+    if sort:
+        names = [name.removeprefix("-") for name in sort]
+        ascending = [not name.startswith("-") for name in sort]
+        frame = frame.sort_values(names, ascending=ascending, ignore_index=True, kind="stable")
+    return frame if limit is None else frame.head(limit)
 
 
 def read_columns(connection: Connection, statement: sa.Select[Any]) -> pd.DataFrame:
@@ -116,6 +143,8 @@ def frame_of(
     storages: str | Store | Iterable[str | Store],
     where: str | None = None,
     columns: Sequence[str] | None = None,
+    sort: Sequence[str] = (),
+    limit: int | None = None,
     **among: str | Collection[str],
 ) -> pd.DataFrame:
     """The rows of one storage or of several, joined: an evaluation counts once, as `Store.frame` returns them.
@@ -130,11 +159,11 @@ def frame_of(
     """
     with opened(storages) as stores:
         if len(stores) == 1:
-            return stores[0].frame(where, columns, **among)
+            return stores[0].frame(where, columns, sort, limit, **among)
         names = list(COLUMNS) if columns is None else check_columns(columns, COLUMNS)
-        needed = list(dict.fromkeys([*names, *_JOIN]))
-        frames = [store.frame(where, needed, **among) for store in stores]
-    return _joined(frames)[names]
+        needed = list(dict.fromkeys([*names, *_JOIN, *(name.removeprefix("-") for name in sort)]))
+        frames = [store.frame(where, needed, (), None, **among) for store in stores]
+    return sorted_frame(_joined(frames), sort, limit)[names]
 
 
 @contextmanager

@@ -126,4 +126,4 @@ def lines(
         if len(stores) == 1:
             return stores[0].lines(where, by, **among)
         needed = list(dict.fromkeys([*NEEDED, *by]))
-        return lines_of(frame_of(stores, where, needed, status="complete", **among), by)
+        return lines_of(frame_of(stores, where, needed, (), None, **{**among, "status": "complete"}), by)

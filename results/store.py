@@ -172,21 +172,27 @@ class Store:
             return [from_cells(dict(found)) for found in connection.execute(statement).mappings()]
 
     def frame(
-        self, where: str | None = None, columns: Sequence[str] | None = None, **among: str | Collection[str]
+        self,
+        where: str | None = None,
+        columns: Sequence[str] | None = None,
+        sort: Sequence[str] = (),
+        limit: int | None = None,
+        **among: str | Collection[str],
     ) -> pd.DataFrame:
         """Every row, or those that a query expression (see `results.query`) selects.
 
         The columns are `columns`, or else `results.row.COLUMNS`, in that order, on an empty table too. Missing numbers
-        are NaN. The rows are ordered by start, if that is among the columns. `curves`, `versions` and `error` are most
-        of a row: name the columns if they are not needed. `among` names columns with the value or the values that they
-        may have beside: `status="complete"`.
+        are NaN. The rows are ordered by `sort`, names of columns (a minus before one is from the top; what is missing
+        comes last), and by start, if that is among the columns; `limit` gives the first of them. `curves`, `versions`
+        and `error` are most of a row: name the columns if they are not needed. `among` names columns with the value or
+        the values that they may have beside: `status="complete"`.
 
         Raises:
             QueryError: `where` is not a query, or `among` names no column; the message says why.
             ColumnError: no such column.
         """
         with self.reading() as connection:
-            return read_frame(connection, _wanted(connection, where, among), columns)
+            return read_frame(connection, _wanted(connection, where, among), columns, sort, limit)
 
     def lines(self, where: str | None = None, by: Sequence[str] = (), **among: str | Collection[str]) -> pd.DataFrame:
         """One line a network in each context over its complete rows, as `results.lines.lines_of` makes them of a frame.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from results.axes import with_axes
 from results.columns import AXES, HEAVY, check_columns, columns_to_group
-from results.frames import frame_of
+from results.frames import frame_of, sorted_frame
 from results.lines import SUMMARY, lines
 from results.row import COLUMNS, CONTEXT
 from search.result_options import names
@@ -80,13 +80,19 @@ class Asking:
             return
         self._check([*COLUMNS, *AXES])
         wanted = self.columns or [name for name in COLUMNS if name not in HEAVY]
-        read = dict.fromkeys([*wanted, *self._sorted_by, "started", "design"])
-        frame = frame_of(self.storages, self.where, [name for name in read if name not in AXES])
-        frame = self._cut(self._with_axes(frame))[wanted]
-        shown = self._on_screen(frame)
-        deliver(shown, self.output, self.columns or _known(frame, [*_ROWS, "settled"]))
-        if len(shown) < len(frame):
-            print(f"... and {len(frame) - len(shown):,} rows more; -n 0 for all, or --csv, or --parquet FILE")
+        limit = self._limit_of_rows
+        by_axes = bool(set(self._sorted_by) & set(AXES))  # which only the text of a design tells
+        read = dict.fromkeys([*wanted, *(self._sorted_by if by_axes else ()), "started", "design"])
+        columns = [name for name in read if name not in AXES]
+        one_more = limit and limit + 1
+        if by_axes:
+            frame = sorted_frame(with_axes(frame_of(self.storages, self.where, columns)), self.sort, one_more)
+        else:
+            frame = self._with_axes(frame_of(self.storages, self.where, columns, self.sort, one_more))
+        shown = frame[wanted].head(limit) if limit else frame[wanted]
+        deliver(shown, self.output, self.columns or _known(shown, [*_ROWS, "settled"]))
+        if self.limit is None and len(shown) < len(frame):
+            print(f"... and more than these {limit:,} rows; -n 0 for all, or --csv, or --parquet FILE")
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -116,21 +122,17 @@ class Asking:
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
-    def _cut(self, frame: pd.DataFrame) -> pd.DataFrame:
-        if self.sort:
-            ascending = [not name.startswith("-") for name in self.sort]
-            frame = frame.sort_values(self._sorted_by, ascending=ascending, ignore_index=True, kind="stable")
-        return frame.head(self.limit) if self.limit else frame
-
-    def _on_screen(self, frame: pd.DataFrame) -> pd.DataFrame:
+    @property
+    def _limit_of_rows(self) -> int | None:
+        """As asked for; unless it was, a terminal shows no hundred thousand rows."""
+        if self.limit is not None:
+            return self.limit or None
         to_read = not (self.output.is_data or self.output.as_markdown)
-        if self.limit is None and to_read and sys.stdout.isatty():
-            return frame.head(MOST_ON_SCREEN)
-        return frame
+        return MOST_ON_SCREEN if to_read and sys.stdout.isatty() else None
 
     def _emit(self, frame: pd.DataFrame, columns: list[str], notes: Notes) -> None:
         """Lines of several contexts: as data all of them, to read a table a context."""
-        frame = self._cut(frame)
+        frame = sorted_frame(frame, self.sort, self.limit or None)
         chosen = self.columns or _known(frame, columns)
         if self.output.is_data:
             deliver(frame[self.columns] if self.columns else frame, self.output, chosen)

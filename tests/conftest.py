@@ -1,5 +1,6 @@
 """What several test files share: image sets that train in a blink, and the command line in this process."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -79,6 +80,8 @@ def attnas(capsys, monkeypatch, tmp_path) -> Callable[..., Done]:
             code = 0
         except SystemExit as leave:
             code = leave.code if isinstance(leave.code, int) else int(leave.code is not None)
+        finally:
+            gc.enable()  # a question leaves it off: its process ends
         printed = capsys.readouterr()
         return Done(code, printed.out, printed.err)
 

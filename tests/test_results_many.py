@@ -67,6 +67,26 @@ def test_a_frame_has_the_columns_that_are_asked_for_in_their_order_and_the_same_
         stored.frame(columns=["acuracy"])
 
 
+@pytest.mark.parametrize("sort", [["-seconds", "design"], ["precision"], ["-precision", "-seed"], []], ids=str)
+@pytest.mark.parametrize("limit", [None, 5])
+def test_a_database_sorts_and_cuts_as_pandas_does(storage_url: str, sort: list[str], limit: int | None) -> None:
+    """Missing values last in either direction, text by its code points, equals by start."""
+    precisions = ["float32", None, "Float", "bfloat16", "ä"]
+    with open_store(storage_url) as store, store.turn() as turn:
+        for n in range(20):
+            seconds = None if n % 4 == 0 else float(n % 5)
+            turn.finish(a_row(seed=n, started=float(n), seconds=seconds, precision=precisions[n % 5]))
+    with open_store(storage_url) as store:
+        names = ["seed", "started", "seconds", "precision", "design"]
+        every = store.frame(columns=names)
+        by, up = [name.removeprefix("-") for name in sort], [not name.startswith("-") for name in sort]
+        expected = every.sort_values(by, ascending=up, kind="stable", ignore_index=True) if sort else every
+        found = store.frame(columns=names, sort=sort, limit=limit)
+        pd.testing.assert_frame_equal(found, expected.head(limit or len(expected)))
+        with pytest.raises(ColumnError, match="did you mean seconds"):
+            store.frame(columns=names, sort=["-secnds"])
+
+
 def test_more_rows_than_are_read_at_once_all_come_and_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("results.frames._AT_ONCE", 3)
     with store.turn() as turn:
