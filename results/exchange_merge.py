@@ -146,6 +146,7 @@ def _put_study(connection: Connection, study: Study, merged: Merged) -> None:
                 f"{merged.name}: study {study.name!r} has the id of {there[0].name!r} here, and asks for something "
                 "else; it was changed by hand: leave it out"
             )
+        studies.add_samplers(connection, there[0], study.config.get(studies.SAMPLERS))
         return
     name = studies.free_name(connection, study.name)
     values = asdict(study) | {"name": name, "config_hash": studies.config_hash(study.config)}

@@ -7,7 +7,7 @@ import json
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from results.store import Store
 
 LONGEST_NAME = 100
+SAMPLERS = "samplers"
+"""What a config tells and does not ask: who has proposed designs, in order. With another sampler it is still the same
+study, so this is no part of its hash; a study begun before it was kept does not tell."""
 
 _c = STUDIES.c
 
@@ -60,10 +63,13 @@ class Studies:
         with self._store.reading() as connection:
             return _named(connection, name)
 
-    def begin(self, config: Mapping[str, Any], name: str | None, default_name: str) -> Study:
+    def begin(
+        self, config: Mapping[str, Any], name: str | None, default_name: str, *, sampler: str | None = None
+    ) -> Study:
         """The study to go on with, made if there is none: by its name, or without one the oldest that asks the same.
 
         `config` is what JSON can hold. A new study without a name is called `default_name`, or that with -2, -3...
+        `sampler` is who will propose for it: `Study.config` tells all that have (`SAMPLERS`).
 
         Raises:
             StudyError: the study of this name asks for something else, or the name cannot be one.
@@ -73,9 +79,11 @@ class Studies:
         wanted: dict[str, Any] = json.loads(_canonical(config))
         with self._store.turn() as turn:
             found = _alike(turn.connection, wanted, name)
+            proposed = [] if sampler is None else [sampler]
             if found is not None:
-                return found
-            return insert(turn.connection, wanted, free_name(turn.connection, default_name) if name is None else name)
+                return add_samplers(turn.connection, found, proposed)
+            told = wanted | ({SAMPLERS: proposed} if proposed else {})
+            return insert(turn.connection, told, free_name(turn.connection, default_name) if name is None else name)
 
     def find(self, config: Mapping[str, Any], name: str | None) -> Study | None:
         """The study that `begin` would go on with, None if it would make one; changes nothing.
@@ -129,6 +137,19 @@ def insert(connection: Connection, config: Mapping[str, Any], name: str) -> Stud
     return study
 
 
+def add_samplers(connection: Connection, study: Study, proposed: object) -> Study:
+    """The study, stored with these among its samplers if it tells them at all."""
+    known = study.config.get(SAMPLERS)
+    if not isinstance(known, list) or not isinstance(proposed, list):
+        return study
+    new = [name for name in proposed if name not in known]
+    if not new:
+        return study
+    config = study.config | {SAMPLERS: [*known, *new]}
+    connection.execute(sa.update(STUDIES).where(_c.id == study.id).values(config=config))
+    return replace(study, config=config)
+
+
 def _alike(connection: Connection, wanted: dict[str, Any], name: str | None) -> Study | None:
     """The study of this name, which must ask for what is wanted; without a name the oldest that asks for it."""
     found = select(connection, _c.config_hash == config_hash(wanted) if name is None else _c.name == name)
@@ -179,7 +200,7 @@ def free_name(connection: Connection, wanted: str) -> str:
 def _check_same(stored: Study, config: dict[str, Any]) -> None:
     if config_hash(stored.config) == config_hash(config):
         return
-    theirs, ours = dict(_leaves(stored.config)), dict(_leaves(config))
+    theirs, ours = dict(_leaves(_asked(stored.config))), dict(_leaves(_asked(config)))
     differing = sorted(key for key in theirs.keys() | ours.keys() if _said(theirs, key) != _said(ours, key))
     told = "; ".join(f"{key}: given {_said(ours, key)}, stored {_said(theirs, key)}" for key in differing)
     raise StudyError(
@@ -202,5 +223,10 @@ def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def _asked(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name != SAMPLERS}
+
+
 def config_hash(config: Mapping[str, Any]) -> str:
-    return hashlib.sha256(_canonical(config).encode("ascii")).hexdigest()[:32]
+    """Equal for studies that ask the same."""
+    return hashlib.sha256(_canonical(_asked(config)).encode("ascii")).hexdigest()[:32]

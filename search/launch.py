@@ -197,7 +197,7 @@ def run(
         if study.latencies is not None:
             check_hardware(study.mirror.finished.values(), study.latencies)
         unless_lost(lambda: keep_recipe(setting.recipe, store))
-        begun = unless_lost(lambda: store.studies.begin(request.config(setting), name, request.default_name(setting)))
+        begun = unless_lost(lambda: request.begin(setting, store, name))
         study.id = begun.id
         study.mirror.forget()  # what was trained for this study outside its space is seen only now
         unless_lost(study.sync)

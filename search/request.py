@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from results.store import Store
+from results.studies import Study as StoredStudy
 from search.candidates import Limits, candidates
 from search.halving import Rungs
 from search.objective import Setting
@@ -61,6 +62,10 @@ class Request:
             max_latency=self.limits.latency,
         )
         return Study(plan, setting, store, allowed, first=self.first, study_id=study_id, checkpoints=self.checkpoints)
+
+    def begin(self, setting: Setting, store: Store, name: str | None) -> StoredStudy:
+        """The study as it is stored from now on. Raises `StudyError` where this name asks for something else."""
+        return store.studies.begin(self.config(setting), name, self.default_name(setting), sampler=self.sampler)
 
     def config(self, setting: Setting) -> dict[str, Any]:
         """What makes the study this one, as JSON values."""

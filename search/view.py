@@ -9,6 +9,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from results.row import MEASURED, Row
+from results.studies import config_hash
 from search.budget import Budget
 from search.mirror import Trial
 from search.screen import draw, sum_up
@@ -166,8 +167,8 @@ def study_name(study: Study) -> str:
 def _twins(study: Study) -> str:
     """Other studies that ask the same, hence have the same rows: a name may have been mistyped."""
     stored = study.store.studies.list()
-    config = next((each.config for each in stored if each.id == study.id), None)
-    names = [each.name for each in stored if each.config == config and each.id != study.id]
+    asked = next((config_hash(each.config) for each in stored if each.id == study.id), None)
+    names = [each.name for each in stored if config_hash(each.config) == asked and each.id != study.id]
     return f" (asks the same as {', '.join(names)}, and shares its rows)" if names else ""
 
 

@@ -308,6 +308,15 @@ def test_a_study_that_was_changed_under_its_id_is_refused(store: Store, theirs: 
         merge(Directory(exported), store)
 
 
+def test_samplers_of_one_study_come_together_where_it_went_on_in_two_storages(store: Store, theirs: Store) -> None:
+    study = theirs.studies.begin({"data": "cifar100"}, "ours", "ours", sampler="random")
+    merge(Storage(theirs, "theirs"), store)
+    theirs.studies.begin({"data": "cifar100"}, "ours", "ours", sampler="gp")
+    merge(Storage(theirs, "theirs"), store)
+    assert store.studies.get("ours").id == study.id
+    assert store.studies.get("ours").config["samplers"] == ["random", "gp"]
+
+
 def test_a_recipe_that_lacks_values_here_is_given_theirs(store: Store, exported: Path) -> None:
     store.recipes.keep(replace(RECIPE, content={"momentum": 0.9}))
     assert merge(Directory(exported), store).recipes == 0 and store.recipes.list() == [RECIPE]

@@ -69,6 +69,23 @@ def test_another_question_under_the_same_name_is_refused_with_each_difference_gi
     assert [study.config for study in store.studies.list()] == [CONFIG]
 
 
+def test_who_proposed_is_told_and_makes_no_other_study(store: Store) -> None:
+    first = store.studies.begin(CONFIG, "mine", "default", sampler="gp")
+    assert first.config == CONFIG | {"samplers": ["gp"]}
+    again = [
+        store.studies.begin(CONFIG, name, "default", sampler=who) for name, who in ((None, "random"), ("mine", "gp"))
+    ]
+    assert {study.id for study in again} == {first.id}
+    assert store.studies.get("mine").config["samplers"] == ["gp", "random"]
+    assert store.studies.find(CONFIG, "mine") == again[-1]
+    assert "samplers" not in refusal(store.studies.begin, CONFIG | {"data": "folder"}, "mine", "default", sampler="gp")
+
+
+def test_a_study_from_before_samplers_were_kept_does_not_pretend_to_tell_them(store: Store) -> None:
+    old = store.studies.begin(CONFIG, "old", "default")
+    assert store.studies.begin(CONFIG, "old", "default", sampler="random") == old
+
+
 def test_an_unknown_study_is_refused_with_those_there_are(store: Store) -> None:
     assert "it has none" in refusal(store.studies.get, "x")
     store.studies.begin(CONFIG, "one", "default")
