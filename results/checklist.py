@@ -13,7 +13,8 @@ import pandas as pd
 
 from results import checklist_comparison as comparison
 from results.checklist_item import LH, NO, PARTLY, YES, Item, some
-from results.effort import own_seconds
+from results.contexts import with_rungs
+from results.effort import outcomes, own_seconds
 from results.ranking import top
 from results.row import MEASURED
 from results.studies import Study
@@ -33,24 +34,25 @@ def checklist(
     values the storage holds.
     """
     complete = rows[rows["status"] == "complete"].drop_duplicates(["network_key", "seed"])
+    rungs = with_rungs(rows, everything)
     ranked = top(rows, n=comparison.FINALISTS, by="expected")
     finalists = [str(network) for network in ranked["network_key"]]
     return [
-        _code(rows),
-        _space(rows, studies),
+        _code(rungs),
+        _space(rungs, studies),
         _settings(rows, recipes),
         _seeds_told(complete),
         _alike(complete),
         comparison.baselines(complete),
-        comparison.random_search(rows, studies),
+        comparison.random_search(rungs, studies),
         comparison.several_seeds(complete, finalists),
         comparison.error_bars(complete),
         comparison.fresh(complete, finalists, studies, confirmed),
         comparison.ablation(complete, finalists),
-        _hardware(rows),
+        _hardware(rungs),
         _cost(everything),
         comparison.test_split(rows, everything, finalists),
-        _failures(rows),
+        _failures(rungs),
     ]
 
 
@@ -146,5 +148,4 @@ def _cost(everything: pd.DataFrame) -> Item:
 
 def _failures(rows: pd.DataFrame) -> Item:
     question = "Are failed and stopped trainings kept and counted?"
-    counts = rows["status"].value_counts()
-    return Item(question, LH, YES, ", ".join(f"{n:,} {status}" for status, n in counts.items()))
+    return Item(question, LH, YES, outcomes(rows))

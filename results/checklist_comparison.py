@@ -8,9 +8,9 @@ from functools import cache
 import pandas as pd
 
 from results import plans
-from results.checklist_item import LH, NO, PARTLY, YANG, YES, Item, seeds, some
+from results.checklist_item import LH, NO, PARTLY, YANG, YES, Item, seeds
 from results.spread import spread
-from results.studies import Study
+from results.studies import SAMPLERS, Study
 from search_space import PRESETS, AttentionDesign, UserError, find_design
 from search_space.words import neighbours
 
@@ -19,7 +19,7 @@ SEEDS = 5
 FINALISTS = 5
 _SURE_DF = 10  # degrees of freedom from which Student's t is within a seventh of the normal's 1.96
 _COMMON = 3
-_RANDOM = "attnas search --sampler random with the same budget, into a storage of its own"
+_RANDOM = "attnas search --sampler random with the same budget, into a storage of its own; report both storages"
 
 
 def baselines(complete: pd.DataFrame) -> Item:
@@ -36,17 +36,42 @@ def baselines(complete: pd.DataFrame) -> Item:
 
 
 def random_search(rows: pd.DataFrame, studies: Sequence[Study]) -> Item:
-    question = "Is there a random search of the same space to compare with?"
+    """`rows` are those of all rungs. What a sampler has chosen are trials of other than published designs: those are
+    trained first by every search, and joined storages hold them once."""
+    question, source = "Is there a random search of the same space to compare with?", f"{LH}; {YANG}"
     ids = set(rows["study"].dropna())
-    samplers = {study.name: study.config.get("sampler") for study in studies if study.id in ids}
-    random = [name for name, sampler in samplers.items() if sampler == "random"]
-    if random:
-        return Item(question, f"{LH}; {YANG}", YES, f"sampler random: {some(random, 'study', 'studies')}")
-    if not samplers:
-        return Item(question, f"{LH}; {YANG}", NO, "no study of these rows is stored", _RANDOM)
-    if all(sampler is None for sampler in samplers.values()):
-        return Item(question, f"{LH}; {YANG}", NO, "the storage does not say which sampler chose", _RANDOM)
-    return Item(question, f"{LH}; {YANG}", NO, "samplers " + ", ".join(sorted(map(str, samplers.values()))), _RANDOM)
+    here = [study for study in studies if study.id in ids]
+    random = [study for study in here if _samplers(study) == ["random"]]
+    others = [study for study in here if study not in random]
+    if not here:
+        return Item(question, source, NO, "no study of these rows is stored", _RANDOM)
+    if not random:
+        known = sorted({name for study in here for name in _samplers(study)})
+        said = f"designs were chosen by {', '.join(known)}" if known else "the storage does not say which sampler chose"
+        return Item(question, source, NO, said, _RANDOM)
+    chosen = rows[~rows["key"].isin(_published())].drop_duplicates(["study", "network_key", "seed"])
+    trials = {study.id: int((chosen["study"] == study.id).sum()) for study in here}
+    evidence = "; ".join(
+        f"{study.name} chose {trials[study.id]:,} trials by {', '.join(_samplers(study)) or 'an unknown sampler'}"
+        for study in here
+    )
+    spaces = [study.config.get("space") for study in others]
+    if others and not any(study.config.get("space") in spaces for study in random):
+        return Item(question, source, PARTLY, evidence, "the random search was of another space")
+    if others and max(trials[study.id] for study in random) < max(trials[study.id] for study in others):
+        return Item(question, source, PARTLY, evidence, "the random search has had the smaller budget")
+    return Item(question, source, YES, evidence)
+
+
+@cache
+def _published() -> frozenset[str]:
+    return frozenset(design.key for design in PRESETS.values())
+
+
+def _samplers(study: Study) -> list[str]:
+    """Who proposed designs; none where it was not kept."""
+    known = study.config.get(SAMPLERS)
+    return [str(name) for name in known] if isinstance(known, list) else []
 
 
 def several_seeds(complete: pd.DataFrame, finalists: Sequence[str]) -> Item:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from results.row import CONTEXT, MEASURED
@@ -33,6 +34,13 @@ def leading(frame: pd.DataFrame) -> pd.DataFrame:
             "no complete row: nothing to draw; `attnas results query \"status != 'complete'\"` lists what is"
         )
     return parts[0]
+
+
+def with_rungs(rows: pd.DataFrame, everything: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one context and, of `everything`, those of the same trainings' other epochs: where others stopped."""
+    first = rows.iloc[0]
+    same = [everything[name] == first[name] for name in CONTEXT if name != "epochs"]
+    return everything[np.logical_and.reduce(same)]
 
 
 def in_words(rows: pd.DataFrame) -> str:

@@ -71,7 +71,7 @@ LADDER = [row for design in ("none", "avg/mlp-r16", "avg/conv1d") for row in see
         ("cost of the whole", changed(seconds=3600.0, started=None, finished=None), "yes", "30 device-hours"),
         ("cost of the whole", changed(seconds=None, started=None, finished=None), "no", "0 device-hours"),
         ("test split", search_rows(), "yes", "no row was measured on it"),
-        ("failed and stopped", search_rows(), "yes", "18 complete, 2 failed"),
+        ("failed and stopped", search_rows(), "yes", "20 trainings: 18 went to the end, 2 failed"),
         ("random search", search_rows(), "no", "no study"),
         ("search space", search_rows(), "no", "no study"),
         ("hyper-parameters", search_rows(), "partly", "recipe proxy, hash rrrrrrrrrrrr"),
@@ -95,9 +95,42 @@ def test_many_networks_on_the_test_split_are_held_against_it() -> None:
 
 def test_what_the_study_says_is_heard() -> None:
     assert item("search space", LADDER, config={}).verdict == "yes"
-    assert item("random search", LADDER, config={"sampler": "tpe"}).evidence == "samplers tpe"
-    assert item("random search", LADDER, config={"sampler": "random"}).verdict == "yes"
+    assert item("random search", LADDER, config={"samplers": ["tpe"]}).evidence == "designs were chosen by tpe"
+    assert item("random search", LADDER, config={}).evidence == "the storage does not say which sampler chose"
+    assert item("random search", LADDER, config={"samplers": ["random"]}).verdict == "yes"
+    assert item("random search", LADDER, config={"samplers": ["random", "gp"]}).verdict == "no"
     assert item("hyper-parameters", LADDER, recipes=["r" * 32]).verdict == "yes"
+
+
+@pytest.mark.parametrize(
+    ("of_random", "space", "verdict", "said"),
+    [
+        (5, SPACE, "yes", "random chose 5 trials by random"),
+        (4, SPACE, "partly", "smaller budget"),
+        (5, {"squeeze": ["avg"]}, "partly", "another space"),
+    ],
+)
+def test_a_random_search_counts_as_one_of_the_same_space_and_budget(
+    of_random: int, space: dict[str, Any], verdict: str, said: str
+) -> None:
+    mine, theirs = seeds_of("max/affine", 5) + seeds_of("none", 2), seeds_of("max/conv1d", of_random)
+    rows = [replace(row, study="a") for row in mine] + [replace(row, study="b") for row in theirs]
+    a = Study("a", "mine", {"space": SPACE, "samplers": ["gp"]}, 0.0)
+    b = Study("b", "random", {"space": space, "samplers": ["random"]}, 1.0)
+    frame = frame_of(rows)
+    found = next(one for one in checklist(frame, frame, [a, b]) if "random search" in one.question)
+    assert found.verdict == verdict and said in f"{found.evidence}; {found.missing}"
+
+
+def test_what_stopped_at_a_rung_is_counted_with_what_went_on_from_it() -> None:
+    """Oracle: of eight designs each was at the rung and went on with seed 0; ten seeds more began without a rung."""
+    rows = search_rows()
+    stays = a_row(**REAL | {"epochs": 1, "schedule_epochs": 3}, network_key="stopped", status="stopped")
+    assert item("failed and stopped", [*rows, stays]).evidence == (
+        "21 trainings: 18 went to the end, 1 stopped at a rung, 2 failed"
+    )
+    of_rungs = [replace(row, commit="c" if row.status == "stopped" else None) for row in [*rows, stays]]
+    assert "on 9 of 29" in item("code", of_rungs).evidence
 
 
 def test_only_fresh_seeds_or_a_confirmation_free_the_winner_of_its_choice() -> None:
