@@ -13,8 +13,8 @@ import pandas as pd
 from results.row import Row
 from search.ablate import Ablation, Work, studied_seeds
 from search.tables import context_line, records
-from search.text_table import draw, points
-from search.wording import duration
+from search.text_table import draw
+from search.wording import duration, points
 
 _SHOWN = 3
 
@@ -72,7 +72,11 @@ def say(found: pd.DataFrame, rows: Sequence[Row], made: Ablation, seeds: Sequenc
 def _table_line(line: dict[str, Any]) -> dict[str, str]:
     is_base = line["axis"] is None
     half = None if line["high"] is None else line["high"] - line["difference"]
-    gap = "" if is_base else points(line["difference"]) + ("" if half is None else f" ± {100 * half:.2f}")
+    gap = (
+        ""
+        if is_base
+        else points(line["difference"], sign=True, unknown="-") + ("" if half is None else f" ± {100 * half:.2f}")
+    )
     return {
         "axis": "" if is_base else line["axis"],
         "design": line["design"],

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any
 
 import typer
 
 from search.result_options import CSV, JSON, WHERE
 from search.storage import STORAGE, STORAGE_DEFAULT, open_storage
+from search.wording import points
 
 NOISE_EPILOG = 'Example: attnas results noise --gap 0.5 --seeds 3 --where "seed >= 100"'
 FIDELITY_EPILOG = "Example: attnas results fidelity --k 5 --bootstrap 2000 --json"
@@ -48,9 +48,9 @@ def _noise_lines(row: dict[str, Any], gaps: list[float]) -> list[str]:
 
     between = row["sd_between_designs"]
     lines = [
-        f"between seeds of one design: {_points(row['sd_between_seeds'])} points (standard deviation, 95 % interval "
-        f"{_points(row['sd_low'])} to {_points(row['sd_high'])}), n = {row['runs']} runs of {row['designs']} designs",
-        f"between designs, that luck subtracted: {_points(between)} points",
+        f"between seeds of one design: {points(row['sd_between_seeds'])} points (standard deviation, 95 % interval "
+        f"{points(row['sd_low'])} to {points(row['sd_high'])}), n = {row['runs']} runs of {row['designs']} designs",
+        f"between designs, that luck subtracted: {points(between)} points",
         "seeds of each of two designs that tell a gap (95 % level, 80 % power): "
         + ", ".join(f"{gap:g} points {seeds_in_words(row[f'seeds_for_{gap:g}'])}" for gap in gaps),
     ]
@@ -158,7 +158,3 @@ def _range(row: dict[str, Any], name: str) -> str:
     if value is None:
         return "-"
     return f"{value:.2f}" if low is None else f"{value:.2f} ({low:.2f} to {high:.2f})"
-
-
-def _points(accuracy: float | None) -> str:
-    return "?" if accuracy is None or math.isnan(accuracy) else f"{100 * accuracy:.2f}"

@@ -11,6 +11,7 @@ from results.confirmed import CONFIRM, Confirmation, confirmation, is_a
 from results.report import Note
 from results.report_facts import Table
 from results.row import CONTEXT
+from search.wording import points
 from search_space.errors import UserError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _confirmation(state: Confirmation) -> Note:
         [
             arm.design,
             f"{arm.n}",
-            _points(arm.mean),
+            points(arm.mean, unknown="–"),
             _between(arm.low, arm.high),
             "failed" if arm.failure else f"out after {arm.out_after} seeds" if arm.out_after else "stands",
         ]
@@ -154,10 +155,6 @@ def _correlation(line: Mapping[Any, Any], name: str) -> str:
 
 def _context(about: Mapping[Any, Any]) -> tuple[Any, ...]:
     return tuple(about[name] for name in CONTEXT)
-
-
-def _points(accuracy: float) -> str:
-    return "–" if math.isnan(accuracy) else f"{100 * accuracy:.2f}"
 
 
 def _between(low: float, high: float) -> str:

@@ -19,8 +19,3 @@ def draw(rows: Sequence[dict[str, str]], left: Collection[str] = ()) -> None:
     if not console.is_terminal:
         console.width = 100_000  # as wide as it needs to be when it is piped
     console.print(drawn)
-
-
-def points(value: float | None) -> str:
-    """A difference of fractions in per cent points, with its sign."""
-    return "-" if value is None else f"{100 * value:+.2f}"

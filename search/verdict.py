@@ -10,6 +10,7 @@ from results.confirmed import Arm, Confirmation
 from results.reported import Gap, Report
 from results.spread import LEVEL
 from search.tables import context_line
+from search.wording import points
 
 _FRESH = "Fresh seeds that had no part in the choice"
 _TEST = "Once on the test split"
@@ -42,10 +43,6 @@ def went(look: Look, state: Confirmation) -> str:
     )
 
 
-def points(accuracy: float) -> str:
-    return "?" if math.isnan(accuracy) else f"{100 * accuracy:.2f}"
-
-
 def _percent(fraction: float) -> str:
     return f"{100 * fraction:g} %"
 
@@ -54,7 +51,7 @@ def _race(state: Confirmation) -> Iterator[str]:
     width = max(len(arm.design) for arm in state.arms)
     yield f"{'design':{width}}  seeds  mean %  less the best other, {_percent(1 - state.alpha)} intervals together"
     for arm in sorted(state.arms, key=_order):
-        mean = "-" if math.isnan(arm.mean) else points(arm.mean)
+        mean = points(arm.mean, unknown="-")
         yield f"{arm.design:{width}}  {arm.n:>5}  {mean:>6}  {_interval(arm):>18}  {_fate(arm, state)}".rstrip()
     if state.looks:
         last = state.looks[-1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from results.row import Row
 
 _QUANTITIES = {
@@ -17,6 +19,13 @@ _QUANTITIES = {
 def quantity(name: str, value: float) -> str:
     """An objective with its unit; `value` in the unit of the table: a fraction, seconds, bytes."""
     return _QUANTITIES[name](value)
+
+
+def points(fraction: float | None, *, sign: bool = False, unknown: str = "?") -> str:
+    """An accuracy in per cent, or a difference of two in points: `20.33`, `+1.20`."""
+    if fraction is None or math.isnan(fraction):
+        return unknown
+    return f"{100 * fraction:+.2f}" if sign else f"{100 * fraction:.2f}"
 
 
 def duration(seconds: float) -> str:
