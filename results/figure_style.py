@@ -142,14 +142,15 @@ _NO_METADATA: dict[str, Any] = dict.fromkeys(("Creator", "Date", "Format", "Type
 _XLINK, _SVG = '"http://www.w3.org/1999/xlink"', '"http://www.w3.org/2000/svg"'
 
 
+FORMATS = (".png", ".svg", ".pdf")
+
+
 def check_picture(path: Path) -> None:
     """Raises `UserError` for a file that no picture can be written to, before the work is done."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    allowed = sorted(FigureCanvasAgg.get_supported_filetypes())
-    if path.suffix.removeprefix(".").lower() not in allowed or path.is_dir():
+    if path.suffix.lower() not in FORMATS or path.is_dir():
         raise UserError(
-            f"plot file {str(path)!r} is not possible; allowed: a file that ends in .{', .'.join(allowed)}."
+            f"plot file {str(path)!r} is not possible; allowed: a file that ends in {', '.join(FORMATS[:-1])} or "
+            f"{FORMATS[-1]}."
         )
     check_folder(path)
 
