@@ -1,4 +1,4 @@
-"""Which squeeze a report draws, and where in the network."""
+"""Which squeeze a report draws, where in the network, and what it says of a winner that has nothing to draw."""
 
 from __future__ import annotations
 
@@ -7,37 +7,65 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from results import figure_bases
-from search_space import AttentionDesign, DesignError, Site, UserError, find_design
+from search_space import AttentionDesign, Layered, Site, UserError, find_design
 
 SitesOf = Callable[[AttentionDesign, str, int], Sequence[Site]]
 """(design, backbone, image size) -> its places in the network, in forward order."""
 
+Heard = list[tuple[AttentionDesign, Site]]
+
 _PANELS = 4
+_ANYWHERE = Site(64, 16, 16)
 
 
-def winning_bases(
-    best: pd.DataFrame, rows: pd.DataFrame, sites: SitesOf | None
-) -> tuple[str, list[tuple[AttentionDesign, Site]]]:
-    """A sentence, and (design, place) for each size of map of the best design whose squeeze has a basis."""
-    passed: list[str] = []
+def bases_of(best: Sequence[str], rows: pd.DataFrame, sites: SitesOf | None) -> tuple[str, Heard]:
+    """What to say of the squeeze of the first of these designs; and (design, place) for each size of map of the first
+    that has patterns to draw, in the network of the rows; none if no design has."""
     backbone, size = str(rows["backbone"].iloc[0]), int(rows["image_size"].iloc[0])
-    for text in best["design"]:
-        try:
-            design = find_design(str(text))
-            if not isinstance(design, AttentionDesign):
-                raise DesignError(f"{text} is several designs")
-            places = list(sites(design, backbone, size)) if sites is not None else []
-            where = f"in {backbone} at {size} px" if places else "on a map of 16 x 16 with 64 channels"
-            heard = [(design, site) for site in _sizes(places or [Site(64, 16, 16)])]
-            figure_bases.check(heard)
-        except UserError:
-            passed.append(str(text))
+    of_winner = ""
+    for number, text in enumerate(best, 1):
+        design, nothing = _patterns(text)
+        of_winner = of_winner or nothing
+        if design is None:
             continue
-        before = f"{', '.join(passed)} ranked before it, with no basis to draw. " if passed else ""
-        return f"{before}{design}, {where}.", heard
-    return "No squeeze of the best designs is an inner product with fixed patterns: there is no basis to draw.", []
+        where, heard = _heard(design, backbone, size, sites)
+        if number == 1:
+            return f"{design}, {where}.", heard
+        return f"{of_winner} Drawn is the first that has patterns, number {number}: {design}, {where}.", heard
+    others = f" Nor is there any to draw of the other {len(best) - 1} of the best." if len(best) > 1 else ""
+    return f"{of_winner}{others}", []
 
 
-def _sizes(places: Sequence[Site]) -> list[Site]:
-    """The first place of each size of map, at most four."""
-    return list({(place.height, place.width): place for place in reversed(places)}.values())[::-1][:_PANELS]
+def _patterns(text: str) -> tuple[AttentionDesign | None, str]:
+    """The design if it has patterns to draw; else why it has none."""
+    try:
+        design = find_design(text)
+    except UserError:
+        return None, f"{text} can't be read by this version of attnas: no pattern of it is drawn."
+    if isinstance(design, Layered):
+        return None, f"{text} is another design at each place: none is drawn."
+    if design.squeeze == "none":
+        return None, "none has no attention: it listens to nothing."
+    if design.canonical().squeeze == "avg":
+        return None, f"{text} takes the average of the map: every pixel counts the same, there is no pattern to draw."
+    try:
+        figure_bases.check([(design, _ANYWHERE)])
+    except UserError:
+        return None, f"{text} takes no inner product with fixed patterns: there is none to draw."
+    return design, ""
+
+
+def _heard(design: AttentionDesign, backbone: str, size: int, sites: SitesOf | None) -> tuple[str, Heard]:
+    """In words where the design is, and its first place of each size of map, at most four."""
+    try:
+        places = list(sites(design, backbone, size)) if sites is not None else []
+        first = {(place.height, place.width): place for place in reversed(places)}.values()
+        heard = [(design, place) for place in list(first)[::-1][:_PANELS]]
+        figure_bases.check(heard)
+    except UserError:
+        heard = []  # no network of ours
+    if heard:
+        return f"in {backbone} at {size} px", heard
+    return f"on a map of {_ANYWHERE.height} x {_ANYWHERE.width} with {_ANYWHERE.channels} channels", [
+        (design, _ANYWHERE)
+    ]

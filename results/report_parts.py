@@ -12,7 +12,7 @@ from results import figure_bases, figure_curves, figure_effects, figure_front, f
 from results.contexts import in_words
 from results.figure_style import label, svg
 from results.ranking import pareto, top
-from results.report_bases import SitesOf, winning_bases
+from results.report_bases import SitesOf, bases_of
 from results.report_facts import Table, counts
 from results.report_table import designs_table
 from results.row import CONTEXT
@@ -174,7 +174,7 @@ def _noise(rows: pd.DataFrame, name: str) -> Picture:
 
 def _bases(best: pd.DataFrame, rows: pd.DataFrame, sites: SitesOf | None, name: str) -> Picture:
     heading = "What the winning squeeze listens to"
-    told, heard = winning_bases(best, rows, sites)
+    told, heard = bases_of([str(text) for text in best["design"]], rows, sites)
     if not heard:
         return Picture("basis", heading, "", told)
     markup = svg(figure_bases.bases(heard), f"{name}-basis", f"The basis of {label(heard[0][0])}.")

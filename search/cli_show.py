@@ -76,8 +76,11 @@ def report(
 
 def plot(
     picture: Annotated[str, typer.Argument(metavar="PICTURE", help=" | ".join(PICTURES))],
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .png, .svg, .pdf...")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .png, .svg or .pdf.")],
     by: Annotated[str, typer.Option(help="Of a front: macs | params | latency | memory | seconds.")] = "macs",
+    design: Annotated[
+        str | None, typer.Option(metavar="DESIGN", help="Of a basis: whose; the best design's unless given.")
+    ] = None,
     storage: STORAGES = STORAGES_DEFAULT,
     where: WHERE = None,
 ) -> None:
@@ -91,17 +94,19 @@ def plot(
 
     if picture not in PICTURES:
         raise UserError(f"picture: {picture!r} given; allowed: {', '.join(PICTURES)}.")
+    if design is not None and picture != "basis":
+        raise UserError(f"design: {design!r} given for {picture}; it is for basis: drop --design, or draw a basis.")
     check_picture(output)
     frame = frame_of(storage, where)
     rows = leading(frame)
-    write_picture(_figure(picture, rows, by), output)
+    write_picture(_figure(picture, rows, by, design), output)
     print(readable(f"{output}: {in_words(rows)}"))
     others = [part for part in contexts(frame)[1:] if (part["status"] == "complete").any()]
     if others:
         print(f"Not in it, since it can't be compared; choose with --where: {readable(_list(others))}", file=sys.stderr)
 
 
-def _figure(picture: str, rows: pd.DataFrame, by: str) -> Figure:
+def _figure(picture: str, rows: pd.DataFrame, by: str, design: str | None) -> Figure:
     if picture == "front":
         from results.figure_front import front, front_caption
 
@@ -120,15 +125,25 @@ def _figure(picture: str, rows: pd.DataFrame, by: str) -> Figure:
 
         model = explain(rows)[0]
         return effects(model.effects(), importances=_shares(model), caption=effects_caption(rows))
+    return _basis(rows, design)
+
+
+def _basis(rows: pd.DataFrame, design: str | None) -> Figure:
+    """Of the best design of the rows that has one, or of the design that was named, in the network of the rows."""
     from results.contexts import in_words
     from results.figure_bases import NOTE, bases
     from results.ranking import top
-    from results.report_bases import winning_bases
+    from results.report_bases import bases_of
+    from search_space import find_design
 
-    said, heard = winning_bases(top(rows, by="expected"), rows, sites_of)
+    if design is None:
+        said, heard = bases_of([str(text) for text in top(rows, by="expected")["design"]], rows, sites_of)
+        said = f"{said} Best by expected accuracy on {in_words(rows)}."
+    else:
+        said, heard = bases_of([str(find_design(design))], rows, sites_of)
     if not heard:
-        raise UserError(f"basis: {said} `attnas space show DESIGN --plot FILE` draws any design that has one.")
-    return bases(heard, f"{said} Best by expected accuracy on {in_words(rows)}. {NOTE.capitalize()}.")
+        raise UserError(f"basis: {said} Name a design that has some: --design dct-top16/mlp-r16.")
+    return bases(heard, f"{said} {NOTE.capitalize()}.")
 
 
 def _effects(models: list[Explained]) -> pd.DataFrame | None:
@@ -157,6 +172,11 @@ def _shares(model: Explained) -> dict[str, float]:
 
 def sites_of(design: AttentionDesign, backbone: str, image_size: int) -> tuple[Site, ...]:
     """The places of a design; none for a user's own network: a storage may come from anywhere, its code is not run."""
+    from search.small_maps import small_maps
+
+    known = small_maps(design, backbone, image_size)
+    if known is not None:
+        return known
     from trainers import sites
     from trainers.factories import is_factory
 
