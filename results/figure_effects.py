@@ -5,31 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from results.contexts import in_words
+from results.contexts import words_of
+from results.effects import Explained
 from results.figure_style import BLUE, INK, MUTED, label, new_figure, style
 from search_space.errors import UserError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
-_COLUMNS = ("axis", "level", "designs", "effect", "low", "high")
 
+def effects(one: Explained, *, importances: Mapping[str, float] | None = None, caption: str | None = None) -> Figure:
+    """Dots and intervals of every level, a panel an axis, in points of accuracy.
 
-def effects(
-    found: pd.DataFrame, *, importances: Mapping[str, float] | None = None, caption: str | None = None
-) -> Figure:
-    """Dots and intervals, a panel an axis, in points of accuracy, from `results.effects.effects` of one context.
-
-    `found` has the columns axis, level, designs, effect, low, high (fractions). What the rows can't tell (no effect)
-    is said in words. `importances` ({axis: share}) are Optuna's, written beside the axis.
+    What the rows can't tell is said in words. `importances` ({axis: share}) are Optuna's, written beside the axis.
 
     Raises:
-        UserError: there is nothing to draw.
+        UserError: there are too few designs, or nothing to draw.
     """
-    missing = [name for name in _COLUMNS if name not in found.columns]
-    assert not missing, f"the frame of effects lacks {missing}"
+    if one.shortage is not None:
+        raise UserError(f"no effects: {one.shortage}")
+    found = one.effects()
     if found["effect"].notna().sum() == 0:
         raise UserError("effects: the rows tell the effect of no axis; more designs that differ are needed.")
     axes_of = list(dict.fromkeys(found["axis"]))
@@ -62,8 +58,9 @@ def _panel(axes: Any, panel: pd.DataFrame) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def effects_caption(rows: pd.DataFrame) -> str:
+def effects_caption(one: Explained) -> str:
+    free = f" Not in the model, so not held equal: {', '.join(one.not_in_model)}." if one.not_in_model else ""
     return (
-        f"{in_words(rows)}. Dots: effects in one linear model of all axes, against the average level of the axis; "
-        "bars: 95 % intervals that hold together within an axis; (n) designs."
+        f"{words_of(one.about)}. Dots: effects in one linear model of {one.asked}, against the average level of the "
+        f"axis; bars: 95 % intervals that hold together within an axis; (n) designs.{free}"
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from results.exchange import readable
-from search.result_options import WHERE
+from search.result_options import AXES, WHERE, names
 from search.storage import STORAGES, STORAGES_DEFAULT, open_storages, without_password
 from search_space.errors import UserError
 
@@ -57,7 +57,7 @@ def report(
             studies,
             title=title,
             source=", ".join(map(without_password, storage)) + (f", rows where {where}" if where else ""),
-            effects=_effects(models),
+            explained=models,
             importances=_importances(models, frame),
             notes=[
                 *confirmations,
@@ -78,6 +78,7 @@ def plot(
     picture: Annotated[str, typer.Argument(metavar="PICTURE", help=" | ".join(PICTURES))],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .png, .svg, .pdf...")],
     by: Annotated[str, typer.Option(help="Of a front: macs | params | latency | memory | seconds.")] = "macs",
+    axes: AXES = None,
     storage: STORAGES = STORAGES_DEFAULT,
     where: WHERE = None,
 ) -> None:
@@ -94,14 +95,14 @@ def plot(
     check_picture(output)
     frame = frame_of(storage, where)
     rows = leading(frame)
-    write_picture(_figure(picture, rows, by), output)
+    write_picture(_figure(picture, rows, by, names(axes) or None), output)
     print(readable(f"{output}: {in_words(rows)}"))
     others = [part for part in contexts(frame)[1:] if (part["status"] == "complete").any()]
     if others:
         print(f"Not in it, since it can't be compared; choose with --where: {readable(_list(others))}", file=sys.stderr)
 
 
-def _figure(picture: str, rows: pd.DataFrame, by: str) -> Figure:
+def _figure(picture: str, rows: pd.DataFrame, by: str, axes: list[str] | None) -> Figure:
     if picture == "front":
         from results.figure_front import front, front_caption
 
@@ -117,42 +118,33 @@ def _figure(picture: str, rows: pd.DataFrame, by: str) -> Figure:
     if picture == "effects":
         from results.effects import explain
         from results.figure_effects import effects, effects_caption
+        from search.importance import beside
 
-        model = explain(rows)[0]
-        return effects(model.effects(), importances=_shares(model), caption=effects_caption(rows))
+        [model] = explain(rows, axes=axes)
+        return effects(model, importances=beside(model), caption=effects_caption(model))
     from results.contexts import in_words
     from results.figure_bases import NOTE, bases
-    from results.ranking import top
+    from results.ranking import criterion, top
     from results.report_bases import winning_bases
 
-    said, heard = winning_bases(top(rows, by="expected"), rows, sites_of)
+    best = top(rows, by="expected")
+    said, heard = winning_bases(best, rows, sites_of)
     if not heard:
         raise UserError(f"basis: {said} `attnas space show DESIGN --plot FILE` draws any design that has one.")
-    return bases(heard, f"{said} Best by expected accuracy on {in_words(rows)}. {NOTE.capitalize()}.")
-
-
-def _effects(models: list[Explained]) -> pd.DataFrame | None:
-    import pandas as pd
-
-    return pd.concat([one.effects() for one in models]) if models else None
+    return bases(heard, f"{said} Best by {criterion(best)} on {in_words(rows)}. {NOTE.capitalize()}.")
 
 
 def _importances(models: list[Explained], frame: pd.DataFrame) -> dict[str, float]:
     """Optuna's, of the context that comes first in the report."""
     from results.contexts import contexts
     from results.row import CONTEXT
+    from search.importance import beside
 
     if not models:
         return {}
     first = contexts(frame)[0].iloc[0]
     of_first = [one for one in models if all(one.about[name] == first[name] for name in CONTEXT)]
-    return _shares(of_first[0]) if of_first else {}
-
-
-def _shares(model: Explained) -> dict[str, float]:
-    from search.importance import importances
-
-    return importances(model.lines, axes=list(model.model.axes))
+    return beside(of_first[0]) if of_first else {}
 
 
 def sites_of(design: AttentionDesign, backbone: str, image_size: int) -> tuple[Site, ...]:

@@ -23,6 +23,10 @@ def say(one: Explained, importances: Mapping[str, float], *, pairs: bool) -> Non
     axes = records(one.axes())
     print(context_line(one.about))
     print("\n".join(_about(one)) + "\n")
+    if one.shortage is not None:
+        print(f"{one.shortage}\n")
+        draw([{name: f"{axis[name]}" for name in ("axis", "levels", "designs")} for axis in axes], left=("axis",))
+        return
     draw([_axis_line(axis, importances) for axis in axes], left=("axis",))
     effects = one.effects()
     for name in one.model.axes:
@@ -35,10 +39,12 @@ def say(one: Explained, importances: Mapping[str, float], *, pairs: bool) -> Non
 def _about(one: Explained) -> list[str]:
     model = one.model
     lines = [
-        f"{one.on} of {model.designs:,} designs, {int(model.runs.sum()):,} runs; all axes in one linear model, "
+        f"{one.on} of {model.designs:,} designs, {int(model.runs.sum()):,} runs; {one.asked} in one linear model, "
         f"{model.rank} parameters"
     ]
-    if model.df > 0:
+    if one.not_in_model:
+        lines.append(f"not in it, and so not held equal: {', '.join(one.not_in_model)}")
+    if one.shortage is None:
         left = f"spread that it leaves between designs: {_size(model.scale, one.on)}"
         seeds = "; between seeds of one design: " + _size(math.sqrt(model.within), one.on)
         lines.append(left + ("" if math.isnan(model.within) else seeds) + " (standard deviations)")
@@ -139,7 +145,7 @@ def _verdict(axes: list[dict[str, Any]]) -> list[str]:
     tested = [axis for axis in axes if axis["p_holm"] is not None]
     beyond = [axis["axis"] for axis in sorted(tested, key=lambda axis: axis["p_holm"]) if axis["p_holm"] < LUCK]
     if not tested:
-        return ["Nothing can be said of any axis yet: more designs, or fewer axes (--axes squeeze,excitation)."]
+        return ["Nothing can be said of any axis: these designs tell none from the others."]
     if not beyond:
         return [f"No axis stands out beyond luck ({len(tested)} tested)."]
     rest = (
@@ -161,8 +167,8 @@ def _untold(axes: list[dict[str, Any]], effects: pd.DataFrame) -> list[str]:
 def _caveats(one: Explained) -> list[str]:
     unit = "points of accuracy" if one.on == "accuracy" else "loss"
     lines = [
-        f"Effects are {unit} against the average level of the axis, other axes held equal; 95 % intervals, which hold "
-        "for all levels of an axis at once."
+        f"Effects are {unit} against the average level of the axis, other axes of the model held equal; 95 % "
+        "intervals, which hold for all levels of an axis at once."
     ]
     if one.left_out:
         lines.append(f"{one.left_out} networks of several designs, or of a later version, are left out.")

@@ -71,6 +71,8 @@ def explained(frame: pd.DataFrame) -> list[Explained]:
 def effects(models: Sequence[Explained]) -> Iterator[Note]:
     """How much of the spread is each axis's."""
     for one in models:
+        if one.shortage is not None:
+            continue  # the picture that isn't there says so
         rows = [
             [
                 line["axis"],

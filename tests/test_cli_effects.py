@@ -79,8 +79,10 @@ def test_bad_questions_are_refused(attnas: Attnas, words: list[str], named: str)
     assert done.code == 2 and done.err.startswith("error: ") and named in done.err, done.err
 
 
-def test_two_designs_say_that_nothing_can_be_said(attnas: Attnas) -> None:
-    kept([trained("avg/mlp-r4"), trained("max/cfc", 0.6)])
-    done = attnas("results", "effects")
-    assert done.code == 0 and "Nothing can be said of any axis yet" in done.out
-    assert "squeeze avg: can't be told from excitation" in done.out
+def test_two_axes_that_are_one_and_the_same_say_that_nothing_can_be_said(attnas: Attnas) -> None:
+    kept([trained(f"{squeeze}/conv1d{k}@{place}", 0.5 + 0.01 * number)
+          for number, k in enumerate(("", "-k3", "-k5", "-k7", "-k9", "-k11"))
+          for squeeze, place in (("avg", "mid"), ("max", "before-norm"))])  # fmt: skip
+    done = attnas("results", "effects", "--axes", "squeeze,placement")
+    assert done.code == 0 and "Nothing can be said of any axis" in done.out
+    assert "squeeze avg: can't be told from placement before-norm, placement mid" in done.out
