@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from results.report_table import designs_table
 from results.row import CONTEXT
 from results.spread import spread
 from results.summary import summarise
+from results.together import sentence
 from search_space import UserError
 
 _WINNERS = 10
@@ -66,7 +67,7 @@ def part(
         front=_ranking(pareto(rows)),
         pictures=[
             _front(rows, lines, name),
-            *(_effects(model, rows, importances, name) for model in explained if _is_of(model, rows)),
+            *(picture for model in explained for picture in _explained(model, rows, importances, name)),
             _curves(rows, name),
             _noise(rows, name),
             _bases(best, rows, sites, name),
@@ -143,12 +144,19 @@ def _front(rows: pd.DataFrame, lines: pd.DataFrame, name: str) -> Picture:
     return Picture("front", heading, svg(figure, f"{name}-front", told), figure_front.front_caption(rows))
 
 
-def _is_of(model: Explained, rows: pd.DataFrame) -> bool:
+def _explained(
+    model: Explained, rows: pd.DataFrame, importances: Mapping[str, float] | None, name: str
+) -> Iterator[Picture]:
+    """Effects and interactions, if it is the model of this context."""
     here = rows.iloc[0]
-    return all(model.about[name] == here[name] for name in CONTEXT)
+    if any(model.about[column] != here[column] for column in CONTEXT):
+        return
+    yield _effects(model, importances, name)
+    if model.shortage is None:
+        yield _interactions(model, name)
 
 
-def _effects(model: Explained, rows: pd.DataFrame, importances: Mapping[str, float] | None, name: str) -> Picture:
+def _effects(model: Explained, importances: Mapping[str, float] | None, name: str) -> Picture:
     heading = "Which axis matters: effects"
     try:
         figure = figure_effects.effects(model, importances=importances)
@@ -157,6 +165,17 @@ def _effects(model: Explained, rows: pd.DataFrame, importances: Mapping[str, flo
     levels = model.effects().dropna(subset="effect")
     told = f"Effects of {len(levels)} levels of {levels['axis'].nunique()} axes on accuracy, with 95 % intervals."
     return Picture("effects", heading, svg(figure, f"{name}-effects", told), figure_effects.effects_caption(model))
+
+
+def _interactions(model: Explained, name: str) -> Picture:
+    heading = "Which axes act together: interactions"
+    try:
+        figure = figure_effects.interactions(model)
+    except UserError as error:
+        return Picture("interactions", heading, "", str(error))
+    told = f"{sentence(model.interactions())} Their surest cells, with 95 % intervals."
+    markup = svg(figure, f"{name}-interactions", told)
+    return Picture("interactions", heading, markup, figure_effects.interactions_caption(model))
 
 
 def _curves(rows: pd.DataFrame, name: str) -> Picture:

@@ -75,7 +75,7 @@ def effects(
     else:
         for number, one in enumerate(found):
             print("" if number == 0 else "\n", end="")
-            effects_words.say(one, beside(one), pairs=pairs)
+            effects_words.say(one, beside(one), every_pair=pairs)
         effects_words.say_rungs(frame, found[0], epochs)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from results.effects import Explained
     from search_space import AttentionDesign, Site
 
-PICTURES = ("front", "effects", "curves", "noise", "basis")
+PICTURES = ("front", "effects", "interactions", "curves", "noise", "basis")
 
 
 def report(
@@ -115,12 +115,14 @@ def _figure(picture: str, rows: pd.DataFrame, by: str, axes: list[str] | None) -
         from results.figure_noise import noise, noise_caption
 
         return noise(rows, caption=noise_caption(rows))
-    if picture == "effects":
+    if picture in ("effects", "interactions"):
         from results.effects import explain
-        from results.figure_effects import effects, effects_caption
+        from results.figure_effects import effects, effects_caption, interactions, interactions_caption
         from search.importance import beside
 
         [model] = explain(rows, axes=axes)
+        if picture == "interactions":
+            return interactions(model, caption=interactions_caption(model))
         return effects(model, importances=beside(model), caption=effects_caption(model))
     from results.contexts import in_words
     from results.figure_bases import NOTE, bases

@@ -213,7 +213,7 @@ def test_a_picture_by_command_says_what_it_leaves_out(attnas: Any, storage: str,
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["photo", "-o", "it.png"], "front, effects, curves, noise, basis"),
+        (["photo", "-o", "it.png"], "front, effects, interactions, curves, noise, basis"),
         (["front", "-o", "it.doc"], ".png"),
         (["front", "-o", "it.png", "--by", "flops"], "macs, params, latency"),
         (["front", "-o", "it.png", "--where", "accuracy > 2"], "no complete row"),
