@@ -17,11 +17,10 @@ import numpy as np
 import pandas as pd
 
 from results.factorial import Factorial, Interaction
-from results.factors import FACTORS, experiment, fullest
+from results.factors import FACTORS, experiment, fullest, named_axes
 from results.inference import Effect, FTest, holm, untested, untold
 from results.row import CONTEXT, LABELS
 from results.shortage import FEWEST, TOO_FEW, Shortage, shortage
-from search_space.errors import UserError
 
 _ABOUT = [*LABELS, *CONTEXT]
 EFFECTS = (*_ABOUT, "axis", "level", "designs", "runs", "effect", "low", "high", "note")
@@ -147,12 +146,10 @@ def explain(
     Raises:
         UserError: `on` or an axis does not exist, or no row was measured so.
     """
-    for axis in axes or ():
-        if axis not in FACTORS:
-            raise UserError(f"axis {axis!r} does not exist; axes: {', '.join(FACTORS)}")
+    chosen = FACTORS if axes is None else named_axes(axes)
     lines = experiment(frame, on, epochs)
     parts = [part for _, part in lines.groupby(list(CONTEXT))] if every_context else [fullest(lines)]
-    return [_explained(part, on, [name for name in FACTORS if axes is None or name in axes]) for part in parts]
+    return [_explained(part, on, [name for name in FACTORS if name in chosen]) for part in parts]
 
 
 def _explained(lines: pd.DataFrame, on: str, axes: Sequence[str]) -> Explained:

@@ -58,13 +58,14 @@ def effects(
     level of the axis, other axes held equal, among the designs that were trained.
     """
     from results.effects import explain
-    from results.factors import NEEDED
+    from results.factors import NEEDED, named_axes
     from search import effects_words
     from search.importance import beside
 
+    chosen = named_axes(names(axes)) or None
     with open_storage(storage, read_only=True) as store:
         frame = store.frame(where, NEEDED)
-    found = explain(frame, on, epochs=epochs, axes=names(axes) or None, every_context=every_context)
+    found = explain(frame, on, epochs=epochs, axes=chosen, every_context=every_context)
     if as_csv:
         import pandas as pd
 
@@ -127,7 +128,7 @@ def ablate(
     check_storage(storage)
     from search import ablate_words
     from search.ablate import ablate as run
-    from search.ablate import begin, plan, seeds_ahead, work
+    from search.ablate import begin, choices, plan, seeds_ahead, work
     from search.dry_run import unwritten
     from search.launch import check_seed
     from search.objective import Setting
@@ -136,11 +137,12 @@ def ablate(
     given = None if first_seed is None else list(range(first_seed, first_seed + seeds))
     for seed in given or ():
         check_seed(seed)
+    near = choices(chosen, names(axes) or None)
     with interruptible():
         prepare_machine(backbone, image_size, device, precision, threads)
         images = load(data, image_size, data_dir, skip_corrupt)
         setting = Setting(images, backbone, trained_as, device=device, precision=precision)
-        made = plan(chosen, setting, None if axes is None else [axis.strip() for axis in axes.split(",")])
+        made = plan(chosen, near, setting)
         with unwritten(storage) if dry_run else open_storage(storage) as store:
             common = given or (seeds_ahead if dry_run else begin)(made, seeds, setting, store)
             ahead = work(made, common, setting, store)

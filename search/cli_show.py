@@ -87,15 +87,17 @@ def plot(
     The caption in the picture says which.
     """
     from results.contexts import contexts, in_words, leading
+    from results.factors import named_axes
     from results.figure_style import check_picture, write_picture
     from results.frames import frame_of
 
     if picture not in PICTURES:
         raise UserError(f"picture: {picture!r} given; allowed: {', '.join(PICTURES)}.")
     check_picture(output)
+    chosen = named_axes(names(axes)) or None
     frame = frame_of(storage, where)
     rows = leading(frame)
-    write_picture(_figure(picture, rows, by, names(axes) or None), output)
+    write_picture(_figure(picture, rows, by, chosen), output)
     print(readable(f"{output}: {in_words(rows)}"))
     others = [part for part in contexts(frame)[1:] if (part["status"] == "complete").any()]
     if others:

@@ -71,7 +71,11 @@ def test_rungs_with_more_designs_are_pointed_at(attnas: Attnas) -> None:
 
 @pytest.mark.parametrize(
     ("words", "named"),
-    [(["--on", "macs"], "accuracy, loss"), (["--axes", "colour"], "squeeze"), (["--epochs", "7"], "were measured: 10")],
+    [
+        (["--on", "macs"], "accuracy, loss"),
+        (["--axes", "squeeze,deepth"], "mean depth?"),
+        (["--epochs", "7"], "were measured: 10"),
+    ],
 )
 def test_bad_questions_are_refused(attnas: Attnas, words: list[str], named: str) -> None:
     kept([trained("avg/mlp-r4"), trained("max/mlp-r4")])
