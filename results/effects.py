@@ -3,22 +3,24 @@
 The model and its assumptions stand in `results.factorial`. Its unit is a network, by its mean over seeds. All intervals
 are at 95 %; those of the levels of one axis hold together, and so do those of the cells of one pair. Searches try good
 regions more often: other axes are held equal by the model, but an effect is that among the designs that were trained.
+Where too few designs are left over (`results.shortage`), nothing is told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from results.factorial import Factorial, Interaction
-from results.factors import FACTORS, experiment, fullest
-from results.inference import Effect, FTest, holm
+from results.factors import FACTORS, experiment, fullest, named_axes
+from results.inference import Effect, FTest, holm, untested, untold
 from results.row import CONTEXT, LABELS
-from search_space.errors import UserError
+from results.shortage import FEWEST, TOO_FEW, Shortage, shortage
 
 _ABOUT = [*LABELS, *CONTEXT]
 EFFECTS = (*_ABOUT, "axis", "level", "designs", "runs", "effect", "low", "high", "note")
@@ -42,6 +44,22 @@ class Explained:
     model: Factorial
     left_out: int
 
+    @cached_property
+    def shortage(self) -> Shortage | None:
+        """Why nothing can be told, and what to do; None where there are designs enough."""
+        return shortage(self.model)
+
+    @property
+    def not_in_model(self) -> list[str]:
+        """Axes that the designs differ in and that were not asked for: the model does not hold them equal."""
+        known = (*self.model.axes, *self.model.single)
+        return [name for name in FACTORS if name not in known and self.lines[name].nunique() > 1]
+
+    @property
+    def asked(self) -> str:
+        """The axes of the model, in words."""
+        return "all axes" if not self.not_in_model else ", ".join([*self.model.axes, *self.model.single])
+
     def effects(self) -> pd.DataFrame:
         """A line for every level: axis, level, designs, runs, effect with low and high, note.
 
@@ -51,7 +69,8 @@ class Explained:
         found = []
         for name, axis in self.model.axes.items():
             runs = np.bincount(axis.codes[axis.codes >= 0], self.model.runs[axis.codes >= 0]).astype(int)
-            sizes = zip(axis.levels, axis.designs.tolist(), runs.tolist(), self.model.effects(name), strict=True)
+            told = self.model.effects(name) if self.shortage is None else [untold(TOO_FEW)] * len(axis.levels)
+            sizes = zip(axis.levels, axis.designs.tolist(), runs.tolist(), told, strict=True)
             for level, designs, number, effect in sizes:
                 about = {"axis": name, "level": level, "designs": designs, "runs": number}
                 found.append(self.about | about | asdict(effect))
@@ -63,17 +82,18 @@ class Explained:
         `p_holm` is Holm's p over the axes. `share` is partial omega squared, that of the variance which the other axes
         leave, with its interval; see `results.noncentral`.
         """
-        tests = {name: self.model.test(name) for name in self.model.axes}
+        tests = {name: self._test(name) for name in self.model.axes}
         adjusted = dict(zip(tests, holm([test.p for test in tests.values()]), strict=True))
         found = [
             self._axis(name, len(axis.levels), int((axis.codes >= 0).sum()), tests[name], adjusted[name])
             for name, axis in self.model.axes.items()
         ]
-        nan = float("nan")
         for name, (level, designs) in self.model.single.items():
-            untested = FTest(0, nan, nan, nan, nan, nan, f"one level: {level}")
-            found.append(self._axis(name, 1, designs, untested, nan))
+            found.append(self._axis(name, 1, designs, untested(f"one level: {level}"), float("nan")))
         return pd.DataFrame(found, columns=list(AXES))
+
+    def _test(self, name: str) -> FTest:
+        return self.model.test(name) if self.shortage is None else untested(TOO_FEW)
 
     def _axis(self, name: str, levels: int, designs: int, test: FTest, adjusted: float) -> dict[str, Any]:
         return self.about | {"axis": name, "levels": levels, "designs": designs} | asdict(test) | {"p_holm": adjusted}
@@ -84,10 +104,10 @@ class Explained:
         The columns of the pair's own test, with Holm's p over the pairs, stand beside each of its cells: level,
         other_level, designs, runs, effect with low and high: how much better its designs are than both levels lead to
         expect (`results.factorial.Interaction`). Each pair is added to the additive model by itself; one that has no
-        cell to spare is left out.
+        cell to spare, or leaves too few designs, is left out.
         """
         pairs = [(a, b, self.model.interaction(a, b)) for a, b in self.model.pairs()]
-        pairs = [(a, b, pair) for a, b, pair in pairs if pair.df]
+        pairs = [(a, b, pair) for a, b, pair in pairs if pair.df and pair.df_left >= FEWEST]
         adjusted = holm([pair.test.p for *_, pair in pairs])
         found = [
             self.about | {"axis": a, "other_axis": b} | asdict(pair.test) | {"p_holm": p} | cell
@@ -126,12 +146,10 @@ def explain(
     Raises:
         UserError: `on` or an axis does not exist, or no row was measured so.
     """
-    for axis in axes or ():
-        if axis not in FACTORS:
-            raise UserError(f"axis {axis!r} does not exist; axes: {', '.join(FACTORS)}")
+    chosen = FACTORS if axes is None else named_axes(axes)
     lines = experiment(frame, on, epochs)
     parts = [part for _, part in lines.groupby(list(CONTEXT))] if every_context else [fullest(lines)]
-    return [_explained(part, on, [name for name in FACTORS if axes is None or name in axes]) for part in parts]
+    return [_explained(part, on, [name for name in FACTORS if name in chosen]) for part in parts]
 
 
 def _explained(lines: pd.DataFrame, on: str, axes: Sequence[str]) -> Explained:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -24,6 +26,22 @@ MEASURES = ("accuracy", "loss")
 _NEEDED = (*GROUP, *LABELS, "key", "status", "seed")
 NEEDED = (*_NEEDED, *MEASURES)
 """The columns of `Store.frame` that explaining takes."""
+
+
+def named_axes(given: Iterable[str], more: Iterable[str] = ()) -> list[str]:
+    """The names, each once, if all are of `FACTORS` or of `more`.
+
+    Raises:
+        UserError: one is none of them; with the nearest.
+    """
+    allowed = list(dict.fromkeys([*FACTORS, *more]))
+    names = list(dict.fromkeys(given))
+    for name in names:
+        if name not in allowed:
+            near = difflib.get_close_matches(name, allowed, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise UserError(f"axis {name!r} does not exist; {hint}Axes: {', '.join(allowed)}.")
+    return names
 
 
 @cache

@@ -71,7 +71,9 @@ def curves(rows: pd.DataFrame, *, caption: str | None = None) -> Figure:
 
 
 def curves_caption(rows: pd.DataFrame) -> str:
-    return f"{in_words(rows)}. Line: mean over seeds; band: lowest to highest seed."
+    several = any(part["seed"].nunique() > 1 for _, part in drawn_designs(rows))
+    lines = "Line: mean over seeds; band: lowest to highest seed" if several else "Lines of one seed each"
+    return f"{in_words(rows)}. {lines}."
 
 
 def drawn_designs(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

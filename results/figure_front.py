@@ -32,6 +32,7 @@ COSTS = {
 """What a front may be drawn against: its name, its unit, and the factor to that."""
 
 INTERVAL = "bars: 95 % confidence interval of the mean, spread between seeds pooled over all designs"
+NO_INTERVAL = "no bars: no design has a second seed, so nothing tells luck"
 _MANY = 1500  # points of a cloud that are worth a shape each
 _LISTED = 12
 _NUMBERED = 99
@@ -90,7 +91,8 @@ def front(rows: pd.DataFrame, by: str = "macs", *, caption: str | None = None) -
 def front_caption(rows: pd.DataFrame, by: str = "macs") -> str:
     conventions = sorted(set(rows.loc[rows["status"] == "complete", "macs_convention"]))
     counted = f" Counted: {', '.join(conventions)}." if by == "macs" else ""
-    return f"{in_words(rows)}. {_capital(INTERVAL)}.{counted}"
+    bars = INTERVAL if summarise(rows)["accuracy_low"].notna().any() else NO_INTERVAL
+    return f"{in_words(rows)}. {_capital(bars)}.{counted}"
 
 
 def published(designs: pd.DataFrame) -> dict[str, str]:

@@ -37,14 +37,18 @@ class FTest:
     note: str = ""
 
 
-def f_test(explained: float, df: int, rss: float, df_left: int, designs: int) -> FTest:
+def untested(note: str, df: int = 0) -> FTest:
     nan = float("nan")
+    return FTest(df, nan, nan, nan, nan, nan, note)
+
+
+def f_test(explained: float, df: int, rss: float, df_left: int, designs: int) -> FTest:
     if df < 1:
-        return FTest(0, nan, nan, nan, nan, nan, "can't be told from the other axes")
+        return untested("can't be told from the other axes")
     if df_left < 1:
-        return FTest(df, nan, nan, nan, nan, nan, NONE_LEFT)
+        return untested(NONE_LEFT, df)
     if rss == explained == 0:
-        return FTest(df, nan, nan, nan, nan, nan, "all designs are equal")
+        return untested("all designs are equal", df)
     F = explained / df / (rss / df_left) if rss > 0 else float("inf")
     share, low, high = partial_share(F, df, df_left, designs)
     return FTest(df, F, float(fdtrc(df, df_left, F)), share, low, high)

@@ -41,6 +41,11 @@ def top(frame: pd.DataFrame, n: int = 10, by: str = "expected") -> pd.DataFrame:
     return ranked.groupby(_CONTEXT).head(n).reset_index(drop=True).drop(columns="_by")
 
 
+def criterion(best: pd.DataFrame) -> str:
+    """By what `top` ordered these lines when it was asked for `expected`, in words."""
+    return "expected accuracy" if best["expected"].notna().any() else "accuracy, of one seed each"
+
+
 def pareto(
     frame: pd.DataFrame, maximise: str | Sequence[str] = "accuracy", minimise: str | Sequence[str] = "macs"
 ) -> pd.DataFrame:

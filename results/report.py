@@ -19,6 +19,7 @@ import pandas as pd
 
 from results.checklist import checklist
 from results.contexts import contexts
+from results.effects import Explained
 from results.figure_style import DARK, NAMES
 from results.files import check_folder, write_whole
 from results.report_bases import SitesOf
@@ -55,7 +56,7 @@ def report(
     *,
     title: str | None = None,
     source: str = "",
-    effects: pd.DataFrame | None = None,
+    explained: Sequence[Explained] = (),
     importances: Mapping[str, float] | None = None,
     notes: Sequence[Note] = (),
     confirmed: Sequence[str] = (),
@@ -66,8 +67,8 @@ def report(
     """The page over `Store.frame` (or several, joined) as HTML.
 
     A part for each context with complete rows, the one with most designs first. The title names data and backbone
-    unless given; `source` says where the rows come from. `effects` are those of `results.effects`, with context
-    columns; `importances` Optuna's, of the first part; `notes` what else is to be said; `confirmed` and `recipes` see
+    unless given; `source` says where the rows come from. `explained` are models of `results.effects`,
+    `importances` Optuna's, of the first part; `notes` what else is to be said; `confirmed` and `recipes` see
     `results.checklist`; `sites` tells where a design sits.
 
     Raises:
@@ -81,7 +82,7 @@ def report(
     for number, here in enumerate(complete, 1):
         say(f"part {number}")
         shares = importances if number == 1 else None
-        parts.append(part(here, f"p{number}", effects=effects, importances=shares, sites=sites))
+        parts.append(part(here, f"p{number}", explained=explained, importances=shares, sites=sites))
         of_part.append(_notes(notes, here))
     say("page")
     good = [] if not complete else checklist(complete[0], rows, studies, confirmed=confirmed, recipes=recipes)

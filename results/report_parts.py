@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +10,16 @@ import pandas as pd
 
 from results import figure_bases, figure_curves, figure_effects, figure_front, figure_noise
 from results.contexts import in_words
+from results.effects import Explained
 from results.figure_style import label, svg
-from results.ranking import pareto, top
+from results.ranking import criterion, pareto, top
 from results.report_bases import SitesOf, bases_of
 from results.report_facts import Table, counts
 from results.report_table import designs_table
 from results.row import CONTEXT
 from results.spread import spread
 from results.summary import summarise
+from results.together import sentence
 from search_space import UserError
 
 _WINNERS = 10
@@ -38,6 +40,7 @@ class Part:
     name: str
     heading: str
     summary: list[str]
+    ranked: str
     winners: Table
     front: Table
     pictures: list[Picture]
@@ -48,7 +51,7 @@ def part(
     rows: pd.DataFrame,
     name: str,
     *,
-    effects: pd.DataFrame | None = None,
+    explained: Sequence[Explained] = (),
     importances: Mapping[str, float] | None = None,
     sites: SitesOf | None = None,
 ) -> Part:
@@ -59,11 +62,12 @@ def part(
         name=name,
         heading=in_words(rows),
         summary=_summary(rows, lines, best),
+        ranked=criterion(best),
         winners=_ranking(best),
         front=_ranking(pareto(rows)),
         pictures=[
             _front(rows, lines, name),
-            *([] if effects is None else [_effects(effects, rows, importances, name)]),
+            *(picture for model in explained for picture in _explained(model, rows, importances, name)),
             _curves(rows, name),
             _noise(rows, name),
             _bases(best, rows, sites, name),
@@ -140,15 +144,38 @@ def _front(rows: pd.DataFrame, lines: pd.DataFrame, name: str) -> Picture:
     return Picture("front", heading, svg(figure, f"{name}-front", told), figure_front.front_caption(rows))
 
 
-def _effects(effects: pd.DataFrame, rows: pd.DataFrame, importances: Mapping[str, float] | None, name: str) -> Picture:
+def _explained(
+    model: Explained, rows: pd.DataFrame, importances: Mapping[str, float] | None, name: str
+) -> Iterator[Picture]:
+    """Effects and interactions, if it is the model of this context."""
+    here = rows.iloc[0]
+    if any(model.about[column] != here[column] for column in CONTEXT):
+        return
+    yield _effects(model, importances, name)
+    if model.shortage is None:
+        yield _interactions(model, name)
+
+
+def _effects(model: Explained, importances: Mapping[str, float] | None, name: str) -> Picture:
     heading = "Which axis matters: effects"
-    mine = of_context(effects, rows)
     try:
-        figure = figure_effects.effects(mine, importances=importances)
+        figure = figure_effects.effects(model, importances=importances)
     except UserError as error:
         return Picture("effects", heading, "", str(error))
-    told = f"Effects of {len(mine)} levels of {mine['axis'].nunique()} axes on accuracy, with 95 % intervals."
-    return Picture("effects", heading, svg(figure, f"{name}-effects", told), figure_effects.effects_caption(rows))
+    levels = model.effects().dropna(subset="effect")
+    told = f"Effects of {len(levels)} levels of {levels['axis'].nunique()} axes on accuracy, with 95 % intervals."
+    return Picture("effects", heading, svg(figure, f"{name}-effects", told), figure_effects.effects_caption(model))
+
+
+def _interactions(model: Explained, name: str) -> Picture:
+    heading = "Which axes act together: interactions"
+    try:
+        figure = figure_effects.interactions(model)
+    except UserError as error:
+        return Picture("interactions", heading, "", str(error))
+    told = f"{sentence(model.interactions())} Their surest cells, with 95 % intervals."
+    markup = svg(figure, f"{name}-interactions", told)
+    return Picture("interactions", heading, markup, figure_effects.interactions_caption(model))
 
 
 def _curves(rows: pd.DataFrame, name: str) -> Picture:
@@ -179,13 +206,6 @@ def _bases(best: pd.DataFrame, rows: pd.DataFrame, sites: SitesOf | None, name: 
         return Picture("basis", heading, "", told)
     markup = svg(figure_bases.bases(heard), f"{name}-basis", f"The basis of {label(heard[0][0])}.")
     return Picture("basis", heading, markup, f"{told} Tiles: {figure_bases.NOTE}.")
-
-
-def of_context(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """What of `frame`, in which context columns stand, is of the context of `rows`."""
-    columns = [name for name in CONTEXT if name in frame.columns]
-    same = (frame[columns] == rows[columns].iloc[0]).all(axis=1)
-    return frame[same].reset_index(drop=True)
 
 
 def _percent(value: float, unit: str = " %") -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
 
 from results.ablation import ablation
 from results.confirmed import is_a
+from results.factors import named_axes
 from results.plans import ABLATE
 from results.row import COLUMNS, CONTEXT, Row
 from results.store import Store
@@ -59,24 +60,40 @@ class Work:
         return self.left * self.seconds_each
 
 
-def plan(design: AttentionDesign | Layered, setting: Setting, axes: Collection[str] | None = None) -> Ablation:
-    """The distinct networks one axis away (`search_space.words.neighbours`), of all axes or of `axes`.
+def choices(design: AttentionDesign | Layered, axes: Sequence[str] | None = None) -> dict[str, list[str]]:
+    """{axis: texts} of the designs one axis away (`search_space.words.neighbours`), of all axes or of `axes`.
 
     Raises:
-        DesignError: the design can't be on this backbone.
-        UserError: it is a list of designs, has no such axis, or no neighbour can be trained.
+        UserError: it is a list of designs or `none`, or has no such axis.
     """
     if not isinstance(design, AttentionDesign):
         raise UserError(f"{str(design)!r} has a design for each place, and so no neighbours; give one design.")
-    setting.check(design)
+    if design.squeeze == "none":
+        raise UserError(
+            "none has no axis that could be varied: every other design would be its neighbour. Ablate one that has "
+            "attention, as attnas ablate se; `none` is the baseline of attnas confirm and attnas results compare."
+        )
     found = neighbours(design)
-    for axis in axes or ():
-        if axis not in found:
-            raise UserError(f"axis {axis!r}: {design} has no neighbours there; it has: {', '.join(found) or 'none'}.")
+    names = list(found) if axes is None else named_axes(axes, found)
+    lacking = ", ".join(name for name in names if name not in found)
+    if lacking:
+        raise UserError(f"{design} has no axis {lacking} that could be varied; it has: {', '.join(found) or 'none'}.")
+    return {axis: found[axis] for axis in names}
+
+
+def plan(design: AttentionDesign | Layered, found: Mapping[str, Sequence[str]], setting: Setting) -> Ablation:
+    """The distinct networks among the designs that `choices` found.
+
+    Raises:
+        DesignError: the design can't be on this backbone.
+        UserError: no neighbour can be trained.
+    """
+    assert isinstance(design, AttentionDesign), "choices refuses others"
+    setting.check(design)
     base = setting.network_key(design)
     made = Ablation(base, {base: design}, {})
     for axis, texts in found.items():
-        for text in texts if axes is None or axis in axes else ():
+        for text in texts:
             _take(made, axis, text, setting)
     if not made.axis_of:
         raise UserError(f"{design} has no neighbour on {setting.backbone} that is another network.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,7 +27,7 @@ from search.options import (
     SKIP_CORRUPT,
     THREADS,
 )
-from search.result_options import WHERE
+from search.result_options import AXES, WHERE, names
 from search.storage import STORAGE, STORAGE_DEFAULT, check_storage, open_storage
 
 if TYPE_CHECKING:
@@ -38,9 +39,7 @@ ABLATE_EPILOG = "Example: attnas ablate haar-d2-all/mlp-r16 --axes depth,reducti
 
 def effects(
     on: Annotated[str, typer.Option(help="accuracy | loss.")] = "accuracy",
-    axes: Annotated[
-        str | None, typer.Option(help="Only these axes in the model, as squeeze,excitation; all unless given.")
-    ] = None,
+    axes: AXES = None,
     pairs: Annotated[bool, typer.Option("--interactions", help="Every pair of axes and its cells too.")] = False,
     epochs: Annotated[
         int | None, typer.Option(help="All rows measured at this many epochs: a rung of halving. Else complete ones.")
@@ -59,12 +58,13 @@ def effects(
     level of the axis, other axes held equal, among the designs that were trained.
     """
     from results.effects import explain
-    from results.factors import NEEDED
+    from results.factors import NEEDED, named_axes
     from search import effects_words
+    from search.importance import beside
 
+    chosen = named_axes(names(axes)) or None
     with open_storage(storage, read_only=True) as store:
         frame = store.frame(where, NEEDED)
-    chosen = None if axes is None else [axis.strip() for axis in axes.split(",")]
     found = explain(frame, on, epochs=epochs, axes=chosen, every_context=every_context)
     if as_csv:
         import pandas as pd
@@ -76,25 +76,21 @@ def effects(
     else:
         for number, one in enumerate(found):
             print("" if number == 0 else "\n", end="")
-            effects_words.say(one, _importances(one), pairs=pairs)
+            effects_words.say(one, beside(one), every_pair=pairs)
         effects_words.say_rungs(frame, found[0], epochs)
 
 
-def _importances(one: Explained) -> dict[str, float]:
-    from search.importance import importances
-
-    return importances(one.lines, one.on, list(one.model.axes))
-
-
 def _effects_facts(one: Explained, pairs: bool) -> dict[str, Any]:
+    from search.importance import beside
     from search.tables import records
 
     about = {name: value.item() if hasattr(value, "item") else value for name, value in one.about.items()}
     facts: dict[str, Any] = {"on": one.on, "designs": one.model.designs, "runs": int(one.model.runs.sum())}
-    facts |= {"left_out": one.left_out, "df": one.model.df}
+    facts |= {"left_out": one.left_out, "df": one.model.df, "not_in_model": one.not_in_model}
+    facts["shortage"] = None if one.shortage is None else asdict(one.shortage) | {"sentence": str(one.shortage)}
     tables = {"axes": one.axes(), "effects": one.effects()} | ({"interactions": one.interactions()} if pairs else {})
     told = {name: records(frame.drop(columns=list(about))) for name, frame in tables.items()}
-    return about | facts | told | {"importances": _importances(one)}
+    return about | facts | told | {"importances": beside(one)}
 
 
 def ablate(
@@ -132,7 +128,7 @@ def ablate(
     check_storage(storage)
     from search import ablate_words
     from search.ablate import ablate as run
-    from search.ablate import begin, plan, seeds_ahead, work
+    from search.ablate import begin, choices, plan, seeds_ahead, work
     from search.dry_run import unwritten
     from search.launch import check_seed
     from search.objective import Setting
@@ -141,11 +137,12 @@ def ablate(
     given = None if first_seed is None else list(range(first_seed, first_seed + seeds))
     for seed in given or ():
         check_seed(seed)
+    near = choices(chosen, names(axes) or None)
     with interruptible():
         prepare_machine(backbone, image_size, device, precision, threads)
         images = load(data, image_size, data_dir, skip_corrupt)
         setting = Setting(images, backbone, trained_as, device=device, precision=precision)
-        made = plan(chosen, setting, None if axes is None else [axis.strip() for axis in axes.split(",")])
+        made = plan(chosen, near, setting)
         with unwritten(storage) if dry_run else open_storage(storage) as store:
             common = given or (seeds_ahead if dry_run else begin)(made, seeds, setting, store)
             ahead = work(made, common, setting, store)

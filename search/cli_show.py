@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from results.exchange import readable
-from search.result_options import WHERE
+from search.result_options import AXES, WHERE, names
 from search.storage import STORAGES, STORAGES_DEFAULT, open_storages, without_password
 from search_space.errors import UserError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from results.effects import Explained
     from search_space import AttentionDesign, Site
 
-PICTURES = ("front", "effects", "curves", "noise", "basis")
+PICTURES = ("front", "effects", "interactions", "curves", "noise", "basis")
 
 
 def report(
@@ -57,7 +57,7 @@ def report(
             studies,
             title=title,
             source=", ".join(map(without_password, storage)) + (f", rows where {where}" if where else ""),
-            effects=_effects(models),
+            explained=models,
             importances=_importances(models, frame),
             notes=[
                 *confirmations,
@@ -81,6 +81,7 @@ def plot(
     design: Annotated[
         str | None, typer.Option(metavar="DESIGN", help="Of a basis: whose; the best design's unless given.")
     ] = None,
+    axes: AXES = None,
     storage: STORAGES = STORAGES_DEFAULT,
     where: WHERE = None,
 ) -> None:
@@ -89,6 +90,7 @@ def plot(
     The caption in the picture says which.
     """
     from results.contexts import contexts, in_words, leading
+    from results.factors import named_axes
     from results.figure_style import check_picture, write_picture
     from results.frames import frame_of
 
@@ -97,16 +99,17 @@ def plot(
     if design is not None and picture != "basis":
         raise UserError(f"design: {design!r} given for {picture}; it is for basis: drop --design, or draw a basis.")
     check_picture(output)
+    chosen = named_axes(names(axes)) or None
     frame = frame_of(storage, where)
     rows = leading(frame)
-    write_picture(_figure(picture, rows, by, design), output)
+    write_picture(_figure(picture, rows, by, design, chosen), output)
     print(readable(f"{output}: {in_words(rows)}"))
     others = [part for part in contexts(frame)[1:] if (part["status"] == "complete").any()]
     if others:
         print(f"Not in it, since it can't be compared; choose with --where: {readable(_list(others))}", file=sys.stderr)
 
 
-def _figure(picture: str, rows: pd.DataFrame, by: str, design: str | None) -> Figure:
+def _figure(picture: str, rows: pd.DataFrame, by: str, design: str | None, axes: list[str] | None) -> Figure:
     if picture == "front":
         from results.figure_front import front, front_caption
 
@@ -119,12 +122,15 @@ def _figure(picture: str, rows: pd.DataFrame, by: str, design: str | None) -> Fi
         from results.figure_noise import noise, noise_caption
 
         return noise(rows, caption=noise_caption(rows))
-    if picture == "effects":
+    if picture in ("effects", "interactions"):
         from results.effects import explain
-        from results.figure_effects import effects, effects_caption
+        from results.figure_effects import effects, effects_caption, interactions, interactions_caption
+        from search.importance import beside
 
-        model = explain(rows)[0]
-        return effects(model.effects(), importances=_shares(model), caption=effects_caption(rows))
+        [model] = explain(rows, axes=axes)
+        if picture == "interactions":
+            return interactions(model, caption=interactions_caption(model))
+        return effects(model, importances=beside(model), caption=effects_caption(model))
     return _basis(rows, design)
 
 
@@ -132,13 +138,14 @@ def _basis(rows: pd.DataFrame, design: str | None) -> Figure:
     """Of the best design of the rows that has one, or of the design that was named, in the network of the rows."""
     from results.contexts import in_words
     from results.figure_bases import NOTE, bases
-    from results.ranking import top
+    from results.ranking import criterion, top
     from results.report_bases import bases_of
     from search_space import find_design
 
     if design is None:
-        said, heard = bases_of([str(text) for text in top(rows, by="expected")["design"]], rows, sites_of)
-        said = f"{said} Best by expected accuracy on {in_words(rows)}."
+        best = top(rows, by="expected")
+        said, heard = bases_of([str(text) for text in best["design"]], rows, sites_of)
+        said = f"{said} Best by {criterion(best)} on {in_words(rows)}."
     else:
         said, heard = bases_of([str(find_design(design))], rows, sites_of)
     if not heard:
@@ -146,28 +153,17 @@ def _basis(rows: pd.DataFrame, design: str | None) -> Figure:
     return bases(heard, f"{said} {NOTE.capitalize()}.")
 
 
-def _effects(models: list[Explained]) -> pd.DataFrame | None:
-    import pandas as pd
-
-    return pd.concat([one.effects() for one in models]) if models else None
-
-
 def _importances(models: list[Explained], frame: pd.DataFrame) -> dict[str, float]:
     """Optuna's, of the context that comes first in the report."""
     from results.contexts import contexts
     from results.row import CONTEXT
+    from search.importance import beside
 
     if not models:
         return {}
     first = contexts(frame)[0].iloc[0]
     of_first = [one for one in models if all(one.about[name] == first[name] for name in CONTEXT)]
-    return _shares(of_first[0]) if of_first else {}
-
-
-def _shares(model: Explained) -> dict[str, float]:
-    from search.importance import importances
-
-    return importances(model.lines, axes=list(model.model.axes))
+    return beside(of_first[0]) if of_first else {}
 
 
 def sites_of(design: AttentionDesign, backbone: str, image_size: int) -> tuple[Site, ...]:

@@ -10,35 +10,40 @@ import pandas as pd
 
 from results.effects import Explained
 from results.row import CONTEXT, MEASURED
+from results.together import LUCK, beyond_luck, cells_of, p_in_words, pairs, sentence, stand_out
 from search.importance import ENOUGH
 from search.tables import context_line, records
 from search.text_table import draw
 
-LUCK = 0.05
-"""A p of Holm below this stands out beyond luck."""
 _SHOWN = 6
 
 
-def say(one: Explained, importances: Mapping[str, float], *, pairs: bool) -> None:
+def say(one: Explained, importances: Mapping[str, float], *, every_pair: bool) -> None:
     axes = records(one.axes())
     print(context_line(one.about))
     print("\n".join(_about(one)) + "\n")
+    if one.shortage is not None:
+        print(f"{one.shortage}\n")
+        draw([{name: f"{axis[name]}" for name in ("axis", "levels", "designs")} for axis in axes], left=("axis",))
+        return
     draw([_axis_line(axis, importances) for axis in axes], left=("axis",))
     effects = one.effects()
     for name in one.model.axes:
         _say_axis(name, records(effects[effects["axis"] == name]), one.on)
     print()
-    _say_pairs(one, every=pairs)
+    _say_pairs(one, every=every_pair)
     print("\n".join([*_verdict(axes), *_untold(axes, effects), *_caveats(one)]))
 
 
 def _about(one: Explained) -> list[str]:
     model = one.model
     lines = [
-        f"{one.on} of {model.designs:,} designs, {int(model.runs.sum()):,} runs; all axes in one linear model, "
+        f"{one.on} of {model.designs:,} designs, {int(model.runs.sum()):,} runs; {one.asked} in one linear model, "
         f"{model.rank} parameters"
     ]
-    if model.df > 0:
+    if one.not_in_model:
+        lines.append(f"not in it, and so not held equal: {', '.join(one.not_in_model)}")
+    if one.shortage is None:
         left = f"spread that it leaves between designs: {_size(model.scale, one.on)}"
         seeds = "; between seeds of one design: " + _size(math.sqrt(model.within), one.on)
         lines.append(left + ("" if math.isnan(model.within) else seeds) + " (standard deviations)")
@@ -83,22 +88,12 @@ def _say_axis(name: str, levels: list[dict[str, Any]], on: str) -> None:
 
 def _say_pairs(one: Explained, *, every: bool) -> None:
     cells = one.interactions()
-    tested = cells.drop_duplicates(["axis", "other_axis"]).sort_values("p_holm")
-    beyond = tested[tested["p_holm"] < LUCK]
-    if tested["p"].notna().sum() == 0:
-        print("Interactions: no pair of axes has designs enough to be tested.")
-        return
-    shown = tested if every else beyond.head(_SHOWN)
+    shown = pairs(cells) if every else beyond_luck(cells).head(_SHOWN)
     if len(shown):
         draw([_pair_line(pair) for pair in records(shown)], left=("pair of axes",))
-    for pair in records(beyond if every else shown.head(2)):
-        mine = cells[(cells["axis"] == pair["axis"]) & (cells["other_axis"] == pair["other_axis"])]
-        _say_cells(mine, pair, one.on, limit=None if every else 5)
-    number = int(tested["p"].notna().sum())
-    if beyond.empty:
-        print(f"No pair of axes acts together beyond luck ({number} pairs tested).")
-    else:
-        print(f"{len(beyond)} of {number} pairs of axes act together beyond luck: their effects don't simply add up.")
+    for pair in records(beyond_luck(cells) if every else shown.head(2)):
+        _say_cells(cells_of(cells, pair["axis"], pair["other_axis"]), pair, one.on, limit=None if every else 5)
+    print(sentence(cells))
 
 
 def _pair_line(pair: dict[str, Any]) -> dict[str, str]:
@@ -113,10 +108,7 @@ def _pair_line(pair: dict[str, Any]) -> dict[str, str]:
 
 
 def _say_cells(cells: pd.DataFrame, pair: dict[str, Any], on: str, limit: int | None) -> None:
-    """The cells whose interval leaves out 0, most sure first."""
-    sure = cells[(cells["low"] > 0) | (cells["high"] < 0)]
-    nearest = sure[["low", "high"]].abs().min(axis=1)
-    sure = sure.loc[nearest.sort_values(ascending=False).index]
+    sure = cells[stand_out(cells)]
     lines = [
         {
             f"{pair['axis']} x {pair['other_axis']}": f"{cell['level']} x {cell['other_level']}",
@@ -139,7 +131,7 @@ def _verdict(axes: list[dict[str, Any]]) -> list[str]:
     tested = [axis for axis in axes if axis["p_holm"] is not None]
     beyond = [axis["axis"] for axis in sorted(tested, key=lambda axis: axis["p_holm"]) if axis["p_holm"] < LUCK]
     if not tested:
-        return ["Nothing can be said of any axis yet: more designs, or fewer axes (--axes squeeze,excitation)."]
+        return ["Nothing can be said of any axis: these designs tell none from the others."]
     if not beyond:
         return [f"No axis stands out beyond luck ({len(tested)} tested)."]
     rest = (
@@ -161,8 +153,8 @@ def _untold(axes: list[dict[str, Any]], effects: pd.DataFrame) -> list[str]:
 def _caveats(one: Explained) -> list[str]:
     unit = "points of accuracy" if one.on == "accuracy" else "loss"
     lines = [
-        f"Effects are {unit} against the average level of the axis, other axes held equal; 95 % intervals, which hold "
-        "for all levels of an axis at once."
+        f"Effects are {unit} against the average level of the axis, other axes of the model held equal; 95 % "
+        "intervals, which hold for all levels of an axis at once."
     ]
     if one.left_out:
         lines.append(f"{one.left_out} networks of several designs, or of a later version, are left out.")
@@ -197,6 +189,4 @@ def _size(value: float, on: str) -> str:
 
 
 def _p(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return "-" if value is None else p_in_words(value)

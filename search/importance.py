@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import optuna
 import pandas as pd
@@ -13,10 +14,18 @@ from optuna.trial import create_trial
 
 from results.factors import FACTORS
 
+if TYPE_CHECKING:
+    from results.effects import Explained
+
 TOP = 0.1
 """PED-ANOVA asks how the choices of this best part of the designs differ from those of all."""
 ENOUGH = 50
 """Designs from which on that part has five, which Optuna advises for a stable answer."""
+
+
+def beside(one: Explained) -> dict[str, float]:
+    """The importances that stand beside a model's effects; none where it has too few designs for these."""
+    return {} if one.shortage is not None else importances(one.lines, one.on, list(one.model.axes))
 
 
 def importances(lines: pd.DataFrame, on: str = "accuracy", axes: Sequence[str] = FACTORS) -> dict[str, float]:

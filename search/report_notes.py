@@ -11,6 +11,7 @@ from results.confirmed import CONFIRM, Confirmation, confirmation, is_a
 from results.report import Note
 from results.report_facts import Table
 from results.row import CONTEXT
+from results.together import p_in_words
 from search.wording import points
 from search_space.errors import UserError
 
@@ -72,13 +73,15 @@ def explained(frame: pd.DataFrame) -> list[Explained]:
 def effects(models: Sequence[Explained]) -> Iterator[Note]:
     """How much of the spread is each axis's."""
     for one in models:
+        if one.shortage is not None:
+            continue  # the picture that isn't there says so
         rows = [
             [
                 line["axis"],
                 f"{line['levels']}",
                 f"{line['designs']:,}",
                 _share(line),
-                "–" if math.isnan(line["p_holm"]) else f"{line['p_holm']:.2g}",
+                "–" if math.isnan(line["p_holm"]) else p_in_words(line["p_holm"]),
                 line["note"] or "",
             ]
             for line in one.axes().to_dict("records")
@@ -92,7 +95,8 @@ def effects(models: Sequence[Explained]) -> Iterator[Note]:
 def _share(line: Mapping[Any, Any]) -> str:
     if math.isnan(line["share"]):
         return "–"
-    return f"{line['share']:.0%} ({line['share_low']:.0%} to {line['share_high']:.0%})"
+    share, low, high = (f"{100 * line[name]:.0f} %" for name in ("share", "share_low", "share_high"))
+    return f"{share} ({low} to {high})"
 
 
 def noise(frame: pd.DataFrame) -> Iterator[Note]:

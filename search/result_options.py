@@ -14,6 +14,9 @@ LIMIT = Annotated[int | None, typer.Option("--limit", "-n", min=0, help="At most
 GROUP_BY = Annotated[
     str | None, typer.Option(help="Means over groups of designs, as squeeze,excitation; see `attnas results columns`.")
 ]
+AXES = Annotated[
+    str | None, typer.Option(help="Of effects: only these axes in the model, as squeeze,excitation; all unless given.")
+]
 JSON = Annotated[bool, typer.Option("--json", help="A JSON array of rows.")]
 CSV = Annotated[bool, typer.Option("--csv", help="Comma-separated values.")]
 MARKDOWN = Annotated[bool, typer.Option("--markdown", help="A table in Markdown.")]

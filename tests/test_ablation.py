@@ -234,13 +234,19 @@ def test_a_real_ablation_of_real_trainings(attnas: Attnas, tree: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["avg/mlp-r16", "--axes", "colour"], ["'colour'", "squeeze, reduction, excitation"]),
-        (["avg/mlp-r16", "--axes", "depth"], ["'depth'", "squeeze"]),
+        (["avg/mlp-r16", "--axes", "colour"], ["'colour' does not exist", "Axes: squeeze, wavelet, depth"]),
+        (["avg/mlp-r16", "--axes", "squeeze,reductoin"], ["'reductoin'", "did you mean reduction?"]),
+        (["avg/mlp-r16", "--axes", "depth"], ["no axis depth", "squeeze, reduction, excitation"]),
+        (["simam", "--axes", "reduction"], ["no axis reduction", "it has: placement"]),
+        (["none"], ["none has no axis", "attnas ablate se"]),
+        (["avg/mlp-r16 | max/mlp-r16"], ["a design for each place"]),
         (["avg/mlp-r16", "--seeds", "3", "--first-seed", "-1"], ["seed", "-1"]),
         (["avg/mpl-r16"], ["avg/mlp-r16"]),
     ],
 )
-def test_what_cannot_be_ablated_is_refused_with_what_can(attnas: Attnas, words: list[str], named: list[str]) -> None:
-    done = attnas("ablate", *words, *WORDS)
+def test_what_cannot_be_ablated_is_refused_with_what_can_before_anything_is_loaded(
+    attnas: Attnas, words: list[str], named: list[str]
+) -> None:
+    done = attnas("ablate", *words, *WORDS, "--data", "folder:/nowhere")
     assert done.code == 2 and all(word in done.err for word in named), done.err
     assert "Traceback" not in done.err and not Path("attnas.db").exists()

@@ -71,7 +71,11 @@ def test_rungs_with_more_designs_are_pointed_at(attnas: Attnas) -> None:
 
 @pytest.mark.parametrize(
     ("words", "named"),
-    [(["--on", "macs"], "accuracy, loss"), (["--axes", "colour"], "squeeze"), (["--epochs", "7"], "were measured: 10")],
+    [
+        (["--on", "macs"], "accuracy, loss"),
+        (["--axes", "squeeze,deepth"], "mean depth?"),
+        (["--epochs", "7"], "were measured: 10"),
+    ],
 )
 def test_bad_questions_are_refused(attnas: Attnas, words: list[str], named: str) -> None:
     kept([trained("avg/mlp-r4"), trained("max/mlp-r4")])
@@ -79,8 +83,10 @@ def test_bad_questions_are_refused(attnas: Attnas, words: list[str], named: str)
     assert done.code == 2 and done.err.startswith("error: ") and named in done.err, done.err
 
 
-def test_two_designs_say_that_nothing_can_be_said(attnas: Attnas) -> None:
-    kept([trained("avg/mlp-r4"), trained("max/cfc", 0.6)])
-    done = attnas("results", "effects")
-    assert done.code == 0 and "Nothing can be said of any axis yet" in done.out
-    assert "squeeze avg: can't be told from excitation" in done.out
+def test_two_axes_that_are_one_and_the_same_say_that_nothing_can_be_said(attnas: Attnas) -> None:
+    kept([trained(f"{squeeze}/conv1d{k}@{place}", 0.5 + 0.01 * number)
+          for number, k in enumerate(("", "-k3", "-k5", "-k7", "-k9", "-k11"))
+          for squeeze, place in (("avg", "mid"), ("max", "before-norm"))])  # fmt: skip
+    done = attnas("results", "effects", "--axes", "squeeze,placement")
+    assert done.code == 0 and "Nothing can be said of any axis" in done.out
+    assert "squeeze avg: can't be told from placement before-norm, placement mid" in done.out

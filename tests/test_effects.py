@@ -120,12 +120,14 @@ def test_an_interaction_stands_beside_its_cells() -> None:
 
 
 def test_contexts_are_explained_apart_and_that_of_most_designs_alone_unless_asked() -> None:
-    few = [trained("avg/mlp-r4", 0.9, data_hash="other"), trained("max/mlp-r4", 0.1, data_hash="other")]
+    texts = [f"{squeeze}/mlp-r{r}" for squeeze in ("avg", "max") for r in (4, 8, 16, 32)]
+    few = [trained(text, 0.9 if "avg" in text else 0.1, data_hash="other") for text in texts]
     frame = frame_of([*searched(0.01), *few])
-    one, both = effects(frame), effects(frame, every_context=True)
+    one, both = effects(frame), effects(frame, every_context=True, axes=["squeeze"])
     assert set(one["data_hash"]) == {"d0"} and set(both["data_hash"]) == {"d0", "other"}
     assert both[both["data_hash"] == "other"].set_index("level").loc["avg", "effect"] == pytest.approx(0.4)
-    pd.testing.assert_frame_equal(both[both["data_hash"] == "d0"].reset_index(drop=True), one)
+    mine = both[both["data_hash"] == "d0"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(mine, effects(frame, axes=["squeeze"]))
 
 
 def test_rows_of_the_test_split_are_explained_only_where_there_are_no_others() -> None:
@@ -156,13 +158,6 @@ def test_what_cannot_be_asked_is_refused_by_name(options: dict[str, Any], named:
         explain(frame_of(searched()), **options)
     with pytest.raises(UserError, match="lacks the columns seed"):
         explain(frame_of(searched()).drop(columns="seed"))
-
-
-def test_fewer_axes_leave_designs_to_tell_the_spread_from() -> None:
-    texts = ["avg/mlp-r4", "max/mlp-r8", "dct-low4/conv1d-k3", "avg/cfc", "max/mlp-r16", "dct-top8/conv1d-k7"]
-    frame = frame_of([trained(text, 0.5 + 0.01 * number) for number, text in enumerate(texts)])
-    assert effects(frame)["low"].isna().all() and axes(frame)["p"].isna().all()
-    assert effects(frame, axes=["squeeze"])["low"].notna().all()
 
 
 @settings(max_examples=8, deadline=None)

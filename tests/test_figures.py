@@ -15,6 +15,7 @@ from report_rows import DESIGNS, HOSTILE, LUCK, frame_of, hostile_rows, search_r
 from test_results_row import a_row
 
 from results.contexts import contexts, leading
+from results.effects import explain
 from results.figure_curves import curves, curves_caption
 from results.figure_effects import effects
 from results.figure_front import front, front_caption
@@ -143,18 +144,19 @@ def test_noise_and_curves_that_no_row_tells_are_refused(rows: pd.DataFrame) -> N
 
 
 def test_an_effect_that_the_rows_cannot_tell_is_said_and_not_drawn_at_zero() -> None:
-    found = pd.DataFrame(
-        {"axis": ["squeeze", "squeeze", "depth"], "level": ["avg", "dct", "1"], "designs": [5, 4, 3], "runs": [5, 4, 3],
-         "effect": [0.01, -0.01, np.nan], "low": [0.0, -0.02, np.nan], "high": [0.02, 0.0, np.nan]}
-    )  # fmt: skip
-    figure = effects(found, importances={"squeeze": 0.7})
-    assert "  these rows can't tell" in texts(figure)
-    squeeze, depth = figure.axes
-    assert [list(line.get_xdata()) for line in squeeze.get_lines()][1] == [1.0, -1.0]  # points
-    assert [len(line.get_xdata()) for line in depth.get_lines()][1] == 0
+    """The only design of `std` is the only one of `cfc`; by the others avg is two points better than max."""
+    designs = [f"{squeeze}/mlp-r{r}" for squeeze in ("avg", "max") for r in (4, 8, 16, 32)]
+    rows = [a_row(network_key=d, key=d, design=d, accuracy=0.5 + 0.02 * ("avg" in d)) for d in designs]
+    rows.append(a_row(network_key="n", key="std/cfc", design="std/cfc"))
+    [one] = explain(frame_of(rows), axes=["squeeze", "excitation"])
+    figure = effects(one, importances={"squeeze": 0.7})
+    squeeze, excitation = figure.axes
+    assert texts(figure).count("  these rows can't tell") == 3  # std, cfc and mlp
+    assert [list(line.get_xdata()) for line in squeeze.get_lines()][1] == pytest.approx([1.0, -1.0])  # points
+    assert [len(line.get_xdata()) for line in excitation.get_lines()][1] == 0
     assert "importance by Optuna 70%" in squeeze.get_title("left")
     with pytest.raises(UserError, match="no axis"):
-        effects(found.assign(effect=np.nan))
+        effects(explain(frame_of(rows), axes=["placement"])[0])
 
 
 def test_a_row_that_two_storages_hold_is_drawn_once_and_contexts_stay_apart() -> None:

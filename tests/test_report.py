@@ -14,12 +14,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from report_rows import DESIGNS, HOSTILE, REAL, frame_of, hostile_rows, search_rows
 from test_results_row import a_row
 
 from results import open_store
+from results.effects import explain
 from results.figure_style import FORMATS
 from results.report import GENERATOR, Note, report, write_report
 from results.report_bases import bases_of
@@ -149,12 +149,15 @@ def test_rungs_and_failures_alone_make_a_page_that_says_so() -> None:
 
 
 def test_effects_are_drawn_in_the_part_whose_context_they_have() -> None:
-    frame = frame_of(search_rows())
-    about = dict(frame[frame["data"] == "synthetic"][list(CONTEXT)].iloc[0])
-    told = {"axis": "squeeze", "level": "avg", "designs": 2, "runs": 2, "effect": 0.01, "low": 0.0, "high": 0.02}
-    text = report(frame, effects=pd.DataFrame([about | told]))
-    assert "p2-effects" in text and text.count("Effects of 1 levels") == 2  # the label and the title of one picture
-    assert "the rows tell the effect of no axis" in text
+    made = dict.fromkeys(
+        [f"{squeeze}/{gate}" for squeeze in ("avg", "max", "std", "l2") for gate in ("cfc", "pfca", "affine")]
+    )
+    known = [a_row(network_key=d, key=d, design=d, accuracy=0.8 + i / 100) for i, d in enumerate(made)]
+    frame = frame_of([*search_rows(), *known])
+    text = report(frame, explained=explain(frame, every_context=True))
+    assert text.count("Effects of 7 levels of 2 axes") == 2  # the label and the title of one picture
+    shortages = [one.shortage for one in explain(frame, every_context=True)]
+    assert text.count("too few to tell effects from luck") == len(shortages) - shortages.count(None) == 2
 
 
 def test_five_thousand_designs_make_a_page_under_three_megabytes() -> None:
@@ -217,7 +220,7 @@ def test_a_picture_by_command_says_what_it_leaves_out(attnas: Any, storage: str,
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["photo", "-o", "it.png"], "front, effects, curves, noise, basis"),
+        (["photo", "-o", "it.png"], "front, effects, interactions, curves, noise, basis"),
         (["front", "-o", "it.doc"], "allowed: a file that ends in .png, .svg or .pdf"),
         (["front", "-o", "it.png", "--design", "se"], "drop --design"),
         (["basis", "-o", "it.png", "--design", "se"], "avg/mlp-r16 takes the average of the map"),

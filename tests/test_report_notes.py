@@ -89,4 +89,4 @@ def test_a_storage_that_tells_none_of_it_makes_a_page_all_the_same(attnas: Any, 
     assert attnas("results", "report", *both[:2], "-o", "one.html").code == 0
     done = attnas("results", "report", *both, "-o", "both.html")
     assert done.code == 0 and "31 evaluations" in done.out
-    assert attnas("results", "plot", "effects", *both, "-o", "effects.svg").code == 0
+    assert attnas("results", "plot", "effects", "--axes", "reduction", *both, "-o", "effects.svg").code == 0
