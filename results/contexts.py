@@ -39,8 +39,8 @@ def leading(frame: pd.DataFrame) -> pd.DataFrame:
 def with_rungs(rows: pd.DataFrame, everything: pd.DataFrame) -> pd.DataFrame:
     """The rows of one context and, of `everything`, those of the same trainings' other epochs: where others stopped."""
     first = rows.iloc[0]
-    same = [everything[name] == first[name] for name in CONTEXT if name != "epochs"]
-    return everything[np.logical_and.reduce(same)]
+    same = np.logical_and.reduce([everything[name] == first[name] for name in CONTEXT if name != "epochs"])
+    return everything[same]
 
 
 def in_words(rows: pd.DataFrame) -> str:

@@ -15,7 +15,11 @@ def outcomes(rows: pd.DataFrame) -> str:
     last = rows.sort_values("epochs", kind="stable").drop_duplicates(_TRIAL, keep="last")
     number = last["status"].value_counts()
     ends = ", ".join(f"{number[status]:,} {words}" for status, words in _ENDS.items() if status in number)
-    return f"{len(last):,} training{'' if len(last) == 1 else 's'}{': ' if ends else ''}{ends}"
+    return f"{many(len(last), 'training')}{': ' if ends else ''}{ends}"
+
+
+def many(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def own_seconds(rows: pd.DataFrame) -> pd.Series[float]:

@@ -20,16 +20,19 @@ import pandas as pd
 from results.checklist import checklist
 from results.contexts import contexts
 from results.effects import Explained
+from results.effort import many, outcomes
 from results.figure_style import DARK, NAMES
 from results.files import check_folder, write_whole
 from results.report_bases import SitesOf
-from results.report_facts import Table, cost, counts, date, failures, fidelities, searched, surroundings
+from results.report_facts import Table, cost, date, failures, fidelities, searched, surroundings
 from results.report_parts import Part, part
 from results.row import CONTEXT
 from results.studies import Study
 from search_space.errors import UserError
 
 GENERATOR = "attnas results report"
+MOST_PARTS = 8
+"""A part is some 0.3 MB and seconds of work: of more contexts those with most designs have one."""
 _SECTIONS = ("confirmation", "effects", "noise", "fidelity")
 
 
@@ -66,8 +69,8 @@ def report(
 ) -> str:
     """The page over `Store.frame` (or several, joined) as HTML.
 
-    A part for each context with complete rows, the one with most designs first. The title names data and backbone
-    unless given; `source` says where the rows come from. `explained` are models of `results.effects`,
+    A part for each context with complete rows, the one with most designs first, at most `MOST_PARTS`. The title names
+    data and backbone unless given; `source` says where the rows come from. `explained` are models of `results.effects`,
     `importances` Optuna's, of the first part; `notes` what else is to be said; `confirmed` and `recipes` see
     `results.checklist`; `sites` tells where a design sits.
 
@@ -79,10 +82,10 @@ def report(
         raise UserError("no row: there is nothing to report; `attnas search` makes some.")
     say = on_step or (lambda _: None)
     parts, of_part, complete = [], [], _complete(rows)
-    for number, here in enumerate(complete, 1):
+    for number, here in enumerate(complete[:MOST_PARTS], 1):
         say(f"part {number}")
         shares = importances if number == 1 else None
-        parts.append(part(here, f"p{number}", explained=explained, importances=shares, sites=sites))
+        parts.append(part(here, rows, f"p{number}", explained=explained, importances=shares, sites=sites))
         of_part.append(_notes(notes, here))
     say("page")
     good = [] if not complete else checklist(complete[0], rows, studies, confirmed=confirmed, recipes=recipes)
@@ -95,6 +98,7 @@ def report(
         fidelities=fidelities(rows),
         surroundings=surroundings(rows),
         parts=list(zip(parts, of_part, strict=True)),
+        without_part=len(complete) - len(parts),
         failures=failures(rows),
         cost=cost(rows),
         checklist=good,
@@ -127,7 +131,7 @@ def _complete(rows: pd.DataFrame) -> list[pd.DataFrame]:
 
 def _title(rows: pd.DataFrame) -> str:
     first = contexts(rows)[0].iloc[0]
-    return f"Channel attention on {first['data']}, searched in {first['backbone']}"
+    return f"Channel attention on {first['data'].removeprefix('folder:')}, searched in {first['backbone']}"
 
 
 def _notes(notes: Sequence[Note], rows: pd.DataFrame) -> dict[str, list[Note]]:
@@ -137,8 +141,7 @@ def _notes(notes: Sequence[Note], rows: pd.DataFrame) -> dict[str, list[Note]]:
 
 
 def _totals(rows: pd.DataFrame, parts: Sequence[Part]) -> str:
-    designs, networks = rows["key"].nunique(), rows["network_key"].nunique()
-    held = f"{len(rows):,} evaluations of {networks:,} networks ({designs:,} designs): {counts(rows)}."
+    held = f"{many(rows['key'].nunique(), 'design')} in {outcomes(rows)}."
     if not parts:
         return f"{held} None is complete: there is no ranking yet."
     return held if len(parts) == 1 else f"{held} They stand in {len(parts)} parts that can't be compared."

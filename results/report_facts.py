@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from results.contexts import contexts, in_words
-from results.effort import own_seconds
+from results.effort import outcomes, own_seconds
 from results.row import STATUSES
 from results.studies import Study
 
 _LONGEST_ERROR = 300
 _SHOWN_FAILURES = 40
-_SAID_BY_CONTEXT = ("data_hash", "recipe_hash", "split", "num_classes", "epochs", "schedule_epochs")
+_WORDS = {"samplers": "designs chosen by"}
+_SAID_ELSEWHERE = (
+    "space",
+    "rungs",
+    "factor",
+    "data_hash",
+    "recipe_hash",
+    "split",
+    "num_classes",
+    "epochs",
+    "schedule_epochs",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +63,22 @@ def searched(studies: Sequence[Study], frame: pd.DataFrame) -> list[Searched]:
     found = []
     for study in studies:
         rows = frame[frame["study"] == study.id]
-        facts = {"trials": _trials(rows)}
-        facts |= {key: _plain(value) for key, value in study.config.items() if key not in ("space", *_SAID_BY_CONTEXT)}
+        facts = {"trials": outcomes(rows)}
+        known = {key: value for key, value in study.config.items() if key not in _SAID_ELSEWHERE}
+        facts |= {_WORDS.get(key, key.replace("_", " ")): _plain(value) for key, value in known.items()}
+        facts |= _halving(study.config)
         space = study.config.get("space")
         axes = {axis: _plain(values) for axis, values in space.items()} if isinstance(space, dict) else {}
         found.append(Searched(study.name, date(study.created), facts, axes))
     return found
 
 
-def _trials(rows: pd.DataFrame) -> str:
-    trials = len(rows[["network_key", "seed"]].drop_duplicates())
-    return f"{trials:,} (a network with a seed), {counts(rows) or 'no rows'}"
+def _halving(config: Mapping[str, Any]) -> dict[str, str]:
+    rungs, factor = config.get("rungs"), config.get("factor")
+    if not isinstance(rungs, list):
+        return {}
+    goes_on = f"; of each rung one in {_plain(factor)} goes on" if len(rungs) > 1 else ""
+    return {"trained for": f"{_plain(rungs)} epochs{goes_on}"}
 
 
 def counts(rows: pd.DataFrame) -> str:

@@ -89,6 +89,7 @@ def test_numbers_of_the_table_are_those_of_the_rows(page: Page) -> None:
     """Oracle: three seeds of a design of 40 per cent with the luck 0.4, -0.6 and 0.2 points."""
     table = tables(page)[0]
     names = [column["name"] for column in table["columns"]]
+    assert "key" not in names and "epochs" not in names and len(table["groups"]) == 1
     line = dict(zip(names, next(row for row in table["rows"] if row[0] == "none"), strict=True))
     assert (line["n"], line["mean"], line["macs"], line["params"]) == (3, 40.0, 12.5, 84_000)
     assert line["low"] < line["mean"] < line["high"] and line["low"] + line["high"] == pytest.approx(80, abs=0.011)
@@ -139,6 +140,39 @@ def test_a_note_stands_in_the_part_of_its_context_alone() -> None:
     text = report(frame, notes=[Note("noise", "Seeds needed", ["four seeds find a point"], None, context)])
     assert text.count("four seeds find a point") == 1
     assert text.index('<section id="p2"') < text.index("four seeds find a point")
+
+
+def test_a_stopped_design_stands_in_the_table_once_at_the_furthest_it_reached() -> None:
+    """Oracle: how the rows were made: a ends after 9 epochs, b stops at 3 after 1, c at 1; d is of another recipe."""
+    ran = {"a": (1, 3, 9), "b": (1, 3), "c": (1,), "d": (1,)}
+    rows = [
+        a_row(
+            **REAL | {"epochs": epochs, "schedule_epochs": 9, "recipe_hash": "other" if name == "d" else "r"},
+            network_key=name, design=f"{name}/affine", key=name, accuracy=epochs / 10,
+            status="complete" if epochs == 9 else "stopped",
+        )
+        for name, rungs in ran.items() for epochs in rungs
+    ]  # fmt: skip
+    page = Page(report(frame_of(rows)))
+    [table] = tables(page)
+    at = [column["name"] for column in table["columns"]].index("epochs")
+    assert [(row[0], row[at]) for row in table["rows"]] == [("a/affine", 9), ("b/affine", 3), ("c/affine", 1)]
+    assert [first for *_, first in table["groups"]] == [0, 1, 2]
+    assert "Trained to the end: 1 design in 1 run. Stopped at a rung on the way: 2 more." in page.text
+
+
+def test_of_many_contexts_those_with_most_designs_have_a_part_and_the_page_says_so(monkeypatch: Any) -> None:
+    monkeypatch.setattr("results.report.MOST_PARTS", 2)
+    rows = [
+        a_row(network_key=f"{data}-{i}", data_hash=f"h{data}", data=f"data{data}", epochs=20)
+        for data in range(4)
+        for i in range(data + 1)
+    ]
+    page = Page(report(frame_of(rows)))
+    headings = [a["id"] for tag, a in page.tags if tag == "section" and a.get("class") == "part"]
+    assert len(headings) == 2 and "for 2 more, choose them with --where" in page.text
+    assert "data2 (100 classes)" in page.text[page.text.index("Where it ran") :]
+    assert "data1 (100 classes)" not in page.text[page.text.index("Where it ran") :]
 
 
 def test_rungs_and_failures_alone_make_a_page_that_says_so() -> None:
@@ -279,8 +313,8 @@ def test_the_maps_of_our_networks_are_told_without_torch_as_torch_tells_them(siz
     assert small_maps(design, "resnet50", size) is None
 
 
-def test_a_picture_needs_no_torch_which_takes_longer_to_import_than_to_draw(storage: str) -> None:
-    words = ["results", "plot", "basis", "-o", "it.svg", "--storage", storage]
+def test_a_picture_needs_no_torch_which_takes_longer_to_import_than_to_draw(storage: str, tmp_path: Path) -> None:
+    words = ["results", "plot", "basis", "-o", str(tmp_path / "it.svg"), "--storage", storage]
     code = (
         f"import sys; from search.cli import app; app({words!r}, standalone_mode=False); print('torch' in sys.modules)"
     )
