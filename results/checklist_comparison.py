@@ -19,7 +19,7 @@ SEEDS = 5
 FINALISTS = 5
 _SURE_DF = 10  # degrees of freedom from which Student's t is within a seventh of the normal's 1.96
 _COMMON = 3
-_RANDOM = "attnas search --sampler random with the same budget, into a storage of its own; report both storages"
+_RANDOM = "`attnas search --sampler random` with the same budget, into a storage of its own; report both storages"
 
 
 def baselines(complete: pd.DataFrame) -> Item:
@@ -29,7 +29,7 @@ def baselines(complete: pd.DataFrame) -> Item:
     lacking = [name for name, n in counts.items() if n == 0]
     few = [name for name, n in counts.items() if 0 < n < SEEDS]
     if len(lacking) == 2:
-        return Item(question, YANG, NO, evidence, "attnas train none se --seeds 5")
+        return Item(question, YANG, NO, evidence, "`attnas train none se --seeds 5`")
     if lacking or few:
         return Item(question, YANG, PARTLY, evidence, f"{' and '.join(lacking + few)}: {SEEDS} seeds each are wanted")
     return Item(question, YANG, YES, evidence)
@@ -83,7 +83,7 @@ def several_seeds(complete: pd.DataFrame, finalists: Sequence[str]) -> Item:
         return Item(question, LH, YES, evidence)
     verdict = PARTLY if counts and max(counts) > 1 else NO
     return Item(
-        question, LH, verdict, evidence, f"{SEEDS} seeds each: attnas confirm --top {FINALISTS} --seeds {SEEDS}"
+        question, LH, verdict, evidence, f"{SEEDS} seeds each: `attnas confirm --top {FINALISTS} --seeds {SEEDS}`"
     )
 
 
@@ -96,7 +96,7 @@ def error_bars(complete: pd.DataFrame) -> Item:
             LH,
             NO,
             "no design has two seeds, so nothing tells the luck of a seed",
-            "attnas train none se --seeds 5",
+            "`attnas train none se --seeds 5`",
         )
     evidence = f"the spread between seeds is known from {luck.df} degrees of freedom, pooled over designs"
     if luck.df < _SURE_DF:
@@ -116,7 +116,7 @@ def fresh(
         return Item(question, YANG, YES, f"{design} was confirmed with fresh seeds")
     chosen = {seed for study in studies for seed in plans.seeds_of(study.config)}
     fresh = sorted(set(lines["seed"]) - chosen)
-    lacking = "the best of many is flattered: attnas confirm trains the finalists anew"
+    lacking = "the best of many is flattered: `attnas confirm` trains the finalists anew"
     if fresh and chosen:
         return Item(question, YANG, PARTLY, f"{design}: {seeds(len(fresh))} beside those of the search", lacking)
     return Item(
@@ -137,7 +137,7 @@ def ablation(complete: pd.DataFrame, finalists: Sequence[str]) -> Item:
     if min(common.values()) >= _COMMON:
         return Item(question, LH, YES, evidence)
     verdict = PARTLY if any(common.values()) else NO
-    return Item(question, LH, verdict, evidence, f"{_COMMON} common seeds in each axis: attnas ablate '{design}'")
+    return Item(question, LH, verdict, evidence, f"{_COMMON} common seeds in each axis: `attnas ablate '{design}'`")
 
 
 def _common_seeds(text: str, complete: pd.DataFrame) -> dict[str, int]:
@@ -181,7 +181,7 @@ def test_split(rows: pd.DataFrame, everything: pd.DataFrame, finalists: Sequence
             source,
             YES,
             "no row was measured on it; every choice was made on the validation split",
-            "a final figure: attnas confirm --final",
+            "a final figure: `attnas confirm --final`",
         )
     if networks <= 3:
         return Item(question, source, YES, f"{networks} networks in {len(here)} rows were measured on it")
