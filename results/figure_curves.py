@@ -65,7 +65,7 @@ def curves(rows: pd.DataFrame, *, caption: str | None = None) -> Figure:
         axes.set_ylabel(f"{rows['split'].iloc[0]} top-1 accuracy (%)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(x=0.02)
-        axes.legend(loc="lower right", labelcolor=INK)
+        axes.legend(loc="best", labelcolor=INK)
         axes.tick_params(color=MUTED)
     return figure
 

@@ -32,7 +32,7 @@ def bases_of(best: Sequence[str], rows: pd.DataFrame, sites: SitesOf | None) -> 
         if number == 1:
             return f"{design}, {where}.", heard
         return f"{of_winner} Drawn is the first that has patterns, number {number}: {design}, {where}.", heard
-    others = f" Nor is there any to draw of the other {len(best) - 1} of the best." if len(best) > 1 else ""
+    others = f" The other {len(best) - 1} of the best have none either." if len(best) > 1 else ""
     return f"{of_winner}{others}", []
 
 
@@ -41,17 +41,20 @@ def _patterns(text: str) -> tuple[AttentionDesign | None, str]:
     try:
         design = find_design(text)
     except UserError:
-        return None, f"{text} can't be read by this version of attnas: no pattern of it is drawn."
+        return None, f"This version of attnas can't read {text}: no pattern of it is drawn."
     if isinstance(design, Layered):
-        return None, f"{text} is another design at each place: none is drawn."
+        return None, f"At each place {text} is another design: none is drawn."
     if design.squeeze == "none":
-        return None, "none has no attention: it listens to nothing."
+        return None, "No attention (none) listens to nothing."
     if design.canonical().squeeze == "avg":
-        return None, f"{text} takes the average of the map: every pixel counts the same, there is no pattern to draw."
+        return (
+            None,
+            f"The squeeze of {text} is the average of the map: every pixel counts the same, no pattern is to be drawn.",
+        )
     try:
         figure_bases.check([(design, _ANYWHERE)])
     except UserError:
-        return None, f"{text} takes no inner product with fixed patterns: there is none to draw."
+        return None, f"The squeeze of {text} is no inner product with fixed patterns: there is none to draw."
     return design, ""
 
 

@@ -257,7 +257,7 @@ def test_a_picture_by_command_says_what_it_leaves_out(attnas: Any, storage: str,
         (["photo", "-o", "it.png"], "front, effects, interactions, curves, noise, basis"),
         (["front", "-o", "it.doc"], "allowed: a file that ends in .png, .svg or .pdf"),
         (["front", "-o", "it.png", "--design", "se"], "drop --design"),
-        (["basis", "-o", "it.png", "--design", "se"], "avg/mlp-r16 takes the average of the map"),
+        (["basis", "-o", "it.png", "--design", "se"], "The squeeze of avg/mlp-r16 is the average of the map"),
         (["basis", "-o", "it.png", "--design", "max/affine"], "no inner product with fixed patterns"),
         (["basis", "-o", "it.png", "--design", "fca-tss"], "fca-ts"),
         (["front", "-o", "it.png", "--by", "flops"], "macs, params, latency"),
@@ -284,12 +284,16 @@ def test_a_basis_is_that_of_the_design_that_was_named(attnas: Any, storage: str)
     ("best", "drawn", "said"),
     [
         (["haar-d1-all/affine", "none"], "haar-d1-all/affine", "haar-d1-all/affine, on a map"),
-        (["avg/affine", "max/affine", "dct-low4/affine"], "dct-low4/affine", "avg/affine takes the average of the map"),
-        (["dct-low1/affine", "max/affine"], None, "dct-low1/affine takes the average"),  # DCT (0, 0) is the average
+        (
+            ["avg/affine", "max/affine", "dct-low4/affine"],
+            "dct-low4/affine",
+            "The squeeze of avg/affine is the average of the map",
+        ),
+        (["dct-low1/affine", "max/affine"], None, "dct-low1/affine is the average"),  # DCT (0, 0) is the average
         (["max/affine"], None, "no inner product"),
-        (["none", "avg/affine"], None, "it listens to nothing"),
-        (["avg/affine | dct-low4/affine"], None, "another design at each place"),
-        ([HOSTILE], None, "can't be read"),
+        (["none", "avg/affine"], None, "listens to nothing"),
+        (["avg/affine | dct-low4/affine"], None, "is another design"),
+        ([HOSTILE], None, "can't read"),
     ],
 )
 def test_the_squeeze_that_is_drawn_is_the_first_with_patterns_and_the_winners_is_told(
