@@ -64,6 +64,8 @@ def compare(rows: pd.DataFrame, a: Side, b: Side, lines: pd.DataFrame | None = N
     for name, side in (("a", a), ("b", b)):
         of_side = rows[complete & _chosen(rows, side)]
         sides[name] = of_side.drop_duplicates([*GROUP, "seed"])
+    networks = {network for side in sides.values() for network in side["network_key"]}
+    summary = summary[summary["network_key"].isin(networks)]
     found = [
         _line(context, {name: side[_of(side, context)] for name, side in sides.items()}, summary, luck[context])
         for context in luck

@@ -64,15 +64,13 @@ def sorted_frame(frame: pd.DataFrame, sort: Sequence[str], limit: int | None = N
 def read_columns(connection: Connection, statement: sa.Select[Any]) -> pd.DataFrame:
     """What a statement finds: text, numbers (a missing one is NaN) and JSON values, by the types of its columns.
 
-    The database begins while pandas and SciPy are imported: both take half a second, and neither waits for the other.
+    The database works while pandas is imported: neither waits for the other.
     """
     chosen = list(statement.selected_columns)
     with ThreadPoolExecutor(max_workers=1) as pool:
         begun = pool.submit(connection.execute, statement)
         import pandas as pd
         import pyarrow as pa
-
-        import results.spread  # noqa: F401
 
         found = begun.result()
     parts: list[list[Any]] = [[] for _ in chosen]

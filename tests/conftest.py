@@ -17,6 +17,15 @@ from results import Store, open_store
 from trainers.image_data import ImageData
 
 
+_LONG = ("ray_engine", "chaos", "search_pool", "laws_export", "cli_networks", "search", "retrain_resume")
+"""Files of minutes, which mostly wait for processes: begun last, one of them would keep a core idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    first = {f"test_{name}": number for number, name in enumerate(_LONG)}
+    items.sort(key=lambda item: first.get(item.path.stem, len(first)))
+
+
 @pytest.fixture(scope="session")
 def blobs() -> ImageData:
     """Four easy classes of 8 px images that differ in colour: 180 train, 20 validation, 40 test."""
