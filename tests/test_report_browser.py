@@ -180,9 +180,12 @@ def test_numbers_sort_as_numbers_and_what_is_missing_comes_last(page: Any, click
 
 @pytest.mark.parametrize("name", ["light", "dark"])
 def test_the_button_says_what_it_turns_to_when_the_system_turns(page: Any, name: str) -> None:
+    from selenium.webdriver.support.ui import WebDriverWait
+
     for turn in ("dark", "light", name):
         theme(page, turn)
-    assert page.find_element("id", "theme").text == {"light": "Dark", "dark": "Light"}[name]
+    said, button = {"light": "Dark", "dark": "Light"}[name], page.find_element("id", "theme")
+    WebDriverWait(page, 10).until(lambda _: button.text == said)  # the event comes when the browser has time
     theme(page, "light")
 
 
