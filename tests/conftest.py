@@ -16,7 +16,6 @@ from postgres import postgres, postgres_url, pytest_terminal_summary  # noqa: F4
 from results import Store, open_store
 from trainers.image_data import ImageData
 
-
 _LONG = ("ray_engine", "chaos", "search_pool", "laws_export", "cli_networks", "search", "retrain_resume")
 """Files of minutes, which mostly wait for processes: begun last, one of them would keep a core idle."""
 
