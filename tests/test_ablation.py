@@ -93,7 +93,7 @@ WORDS = ["--data", "synthetic", "--recipe", "smoke", "--backbone", "resnet8", "-
 
 
 def test_a_dry_run_says_what_it_would_train_and_writes_nothing(attnas: Attnas, tmp_path: Path) -> None:
-    done = attnas("ablate", "dct-top4/mlp-r8", "--axes", "reduction,frequencies", *WORDS, "--dry-run", "--json")
+    done = attnas("ablate", "dct-top4/mlp-r8", "--axes", "reduction,selection", *WORDS, "--dry-run", "--json")
     assert done.code == 0, done.err
     found = json.loads(done.out)
     expected = [text for axis in ("reduction", "frequencies") for text in neighbours_of("dct-top4/mlp-r8")[axis]]
