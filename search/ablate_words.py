@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from results.exchange import readable
 from results.row import Row
 from results.shortage import FEWEST
 from search.ablate import Ablation, Clock, Work, studied_seeds
@@ -78,7 +79,8 @@ def say(found: pd.DataFrame, rows: Sequence[Row], made: Ablation, seeds: Sequenc
     print(f"seeds {_span(seeds)}, differences paired by seed; 95 % intervals that hold for all lines at once\n")
     ordered = sorted(lines[1:], key=lambda line: (list(made.axes).index(line["axis"]), -(line["difference"] or 0.0)))
     draw([_table_line(line) for line in [lines[0], *ordered]], left=("axis", "design"))
-    print("\n" + "\n".join([*_meaning(lines[1:], unfinished), *_flattered(studied_seeds(made, rows))]))
+    told = [*_meaning(lines[1:], unfinished), *_flattered(studied_seeds(made, rows))]
+    print("\n" + "\n".join(map(readable, told)))
 
 
 def _table_line(line: dict[str, Any]) -> dict[str, str]:

@@ -7,7 +7,9 @@ give what they are told to.
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -241,6 +243,23 @@ def rows_up_to_seed_3(attnas: Attnas) -> int:
 def number_of_rows() -> int:
     with open_store("sqlite:///attnas.db") as store:
         return len(store.rows())
+
+
+def test_no_text_of_a_storage_steers_the_terminal(attnas: Attnas, monkeypatch: Any, untimed: None) -> None:
+    """Every text that a row shows holds escape sequences; what is told apart by hashes is not touched."""
+    pretend(monkeypatch, fails=lambda design: design.reduction == 4)
+    command = ["ablate", "avg/mlp-r16", "--axes", "reduction,squeeze", *WORDS, "--seeds", 2]
+    assert attnas(*command).code == 0
+    steers = "\x1b[2J\x1b]0;owned\x07\u202e"
+    shown = ", ".join(
+        f"{name} = ?1" for name in ("design", "data", "recipe", "hardware", "precision", "error", "owner")
+    )
+    with closing(sqlite3.connect("attnas.db")) as connection, connection:
+        connection.execute(f"UPDATE evaluations SET {shown}", (steers,))
+    for words in ([], ["--dry-run"], ["--json"], ["--seeds", 3]):
+        done = attnas(*command, *words)
+        assert done.code == 0 and not set(done.out + done.err) & set("\x1b\x07\u202e"), words
+    assert "\\x1b[2J" in attnas(*command).out
 
 
 def test_a_neighbour_that_fails_is_said_and_does_not_stop_the_others(
