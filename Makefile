@@ -21,10 +21,10 @@ demo: .venv/installed
 
 # two processes of one thread: more threads than cores that wait for each other slow everything down
 test: .venv/installed-test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: .venv/installed-test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m ''
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m ''
 
 # Some minutes a backend: kills a search 50 times and more on SQLite, PostgreSQL and Ray; `make test` does it 8 times.
 chaos: .venv/installed-test

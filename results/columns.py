@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from results.row import COLUMNS
@@ -116,6 +116,11 @@ GROUPS = {
 HEAVY = ("curves", "versions", "error")
 """Columns that are long: read and printed only where they are asked for."""
 
+_NO_GROUPS = {"accuracy", "loss", "macs", "params", "latency_seconds", "peak_memory_bytes", "seconds", *HEAVY}
+_NO_GROUPS |= {"network_key", "key", "design", "identity", "status"}
+GROUPABLE = tuple(name for name in (*AXES, *ROWS) if name not in _NO_GROUPS)
+"""What rows may be grouped by: the axes of the design, and what a row says beside its measurements."""
+
 
 def documented() -> list[dict[str, str]]:
     """Every column of every answer: where it stands, its kind and unit, what it means."""
@@ -140,3 +145,16 @@ def check_columns(given: Iterable[str], allowed: Collection[str]) -> list[str]:
             hint = f"did you mean {near[0]}? " if near else ""
             raise ColumnError(f"there is no column {name!r} here; {hint}Columns: {', '.join(allowed)}")
     return names
+
+
+def columns_to_group(by: str | Sequence[str]) -> list[str]:
+    """The columns of rows among `by`: what lines have to be told apart by.
+
+    Raises:
+        ColumnError: `by` names what rows cannot be grouped by.
+        UserError: `by` is empty.
+    """
+    names = check_columns([by] if isinstance(by, str) else by, GROUPABLE)
+    if not names:
+        raise UserError(f"group by nothing? Name one or more of {', '.join(GROUPABLE)}")
+    return [name for name in names if name not in AXES]

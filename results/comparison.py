@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from results.lines import GROUP, lines_of
 from results.power import seeds_needed
 from results.row import CONTEXT, LABELS
-from results.spread import Spread, half_width, spread
-from results.summary import NEEDED, complete_networks, summarise
+from results.spread import Spread, half_width
+from results.summary import spreads, summarise
 from search_space import find_design
 from search_space.errors import UserError
 
@@ -36,12 +37,13 @@ class Difference(NamedTuple):
     needed: float  # seeds of each design, to see a true difference of this size; NaN where not known
 
 
-def compare(frame: pd.DataFrame, a: Side, b: Side) -> pd.DataFrame:
+def compare(rows: pd.DataFrame, a: Side, b: Side, lines: pd.DataFrame | None = None) -> pd.DataFrame:
     """One line for each context in which both designs have complete rows.
 
-    `a` and `b` are keys, design texts or presets, or a truth for each row of the frame that says whether it is of this
-    design. By a text rows of other spellings of its network are found where rows of its own tell which network it is;
-    else `search.twins.rows_of` tells it, which builds the network.
+    `rows` are those of both designs, of others too if `lines` are not given: what `Store.lines` says of all designs,
+    which tells the spread. `a` and `b` are keys, design texts or presets, or a truth for each row of the frame that
+    says whether it is of this design. By a text rows of other spellings of its network are found where rows of its own
+    tell which network it is; else `search.twins.rows_of` tells it, which builds the network.
 
     Columns: the context and its labels; a and b (the designs' texts), and of each (`..._a`, `..._b`) n, accuracy with
     its interval as in `summarise`, loss, macs, params, latency, memory, seconds; common_seeds; difference (accuracy of
@@ -55,18 +57,34 @@ def compare(frame: pd.DataFrame, a: Side, b: Side) -> pd.DataFrame:
     Raises:
         UserError: a text is no design, both are the same rows, or no context has complete rows of both.
     """
-    frame = frame.reset_index(drop=True)  # joined frames may have an index twice
-    rows = complete_networks(frame, NEEDED).rows
-    summary = summarise(rows)
-    sides = {name: rows[_chosen(frame, side).loc[rows.index]] for name, side in (("a", a), ("b", b))}
+    rows = rows.reset_index(drop=True)  # joined frames may have an index twice
+    summary, luck = _of_all(rows if lines is None else lines)
+    complete = rows["status"] == "complete"
+    sides = {}
+    for name, side in (("a", a), ("b", b)):
+        of_side = rows[complete & _chosen(rows, side)]
+        sides[name] = of_side.drop_duplicates([*GROUP, "seed"])
+    networks = {network for side in sides.values() for network in side["network_key"]}
+    summary = summary[summary["network_key"].isin(networks)]
     found = [
-        _line(context, here, sides, summary)
-        for context, here in rows.groupby(list(CONTEXT))
-        if all(len(side.index.intersection(here.index)) for side in sides.values())
+        _line(context, {name: side[_of(side, context)] for name, side in sides.items()}, summary, luck[context])
+        for context in luck
+        if all(_of(side, context).any() for side in sides.values())
     ]
     if not found:
         raise UserError(_nothing(a, b, sides))
     return pd.DataFrame(found)
+
+
+def _of_all(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[Any, Spread]]:
+    """The summary of all designs, and the spread of each context."""
+    lines = lines_of(rows)
+    luck = {tuple(lines[list(CONTEXT)].iloc[here[0]]): of_runs for here, of_runs in spreads(lines)}
+    return summarise(lines), luck
+
+
+def _of(rows: pd.DataFrame, context: Any) -> pd.Series:
+    return (rows[list(CONTEXT)] == list(context)).all(axis=1)
 
 
 def _chosen(frame: pd.DataFrame, side: Side) -> pd.Series:
@@ -76,19 +94,16 @@ def _chosen(frame: pd.DataFrame, side: Side) -> pd.Series:
     return named | frame["network_key"].isin(frame.loc[named, "network_key"])
 
 
-def _line(context: Any, here: pd.DataFrame, sides: dict[str, pd.DataFrame], summary: pd.DataFrame) -> dict[str, Any]:
-    rows = {name: side.loc[side.index.intersection(here.index)] for name, side in sides.items()}
+def _line(context: Any, rows: dict[str, pd.DataFrame], summary: pd.DataFrame, luck: Spread) -> dict[str, Any]:
     networks = {name: side["network_key"].iloc[0] for name, side in rows.items()}
-    first = here.iloc[0]
-    line = dict(zip(CONTEXT, context, strict=True)) | {name: first[name] for name in LABELS}
+    of_context = summary[_of(summary, context)].set_index("network_key")
+    line = dict(zip(CONTEXT, context, strict=True)) | {name: of_context[name].iloc[0] for name in LABELS}
     if networks["a"] == networks["b"]:
         design = rows["a"]["design"].iloc[0]
         raise UserError(f"{design!r} and {rows['b']['design'].iloc[0]!r} are one network on {line['backbone']}")
-    of_context = summary[(summary[list(CONTEXT)] == list(context)).all(axis=1)].set_index("network_key")
     line |= {name: of_context.loc[networks[name], "design"] for name in ("a", "b")}
     for measure in ("n", *_MEASURES):
         line |= {f"{measure}_{name}": of_context.loc[networks[name], measure] for name in ("a", "b")}
-    luck = spread(here["accuracy"], pd.factorize(here["network_key"])[0])
     by_seed = {name: side.set_index("seed")["accuracy"] for name, side in rows.items()}
     found = difference(by_seed["a"], by_seed["b"], luck)
     return line | {

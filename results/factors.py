@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from results.axes import axes_of
+from results.lines import GROUP
 from results.row import CONTEXT, LABELS, MEASURED
-from results.summary import GROUP
 from search_space.errors import UserError
 from search_space.vocabulary import EXCITATIONS
 
@@ -92,7 +92,7 @@ def experiment(frame: pd.DataFrame, on: str = "accuracy", epochs: int | None = N
     if missing:
         raise UserError(f"the frame lacks the columns {', '.join(missing)}; give the whole of store.frame()")
     rows = _chosen(frame, epochs).drop_duplicates([*GROUP, "seed"]).sort_values([*GROUP, "key", "seed"])
-    grouped = rows.groupby(GROUP, sort=False)
+    grouped = rows.groupby(list(GROUP), sort=False)
     about: dict[str, Any] = {name: (name, "first") for name in (*LABELS, "key")}
     lines = grouped.agg(**about, runs=("seed", "size"), mean=(on, "mean"), squares=(on, "var")).reset_index()
     lines["squares"] = lines["squares"].fillna(0.0) * (lines["runs"] - 1)

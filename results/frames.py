@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -25,33 +26,68 @@ _JOIN = ("identity", "status", "started")  # what is needed to join frames
 
 
 def read_frame(
-    connection: Connection, wanted: Sequence[sa.ColumnElement[bool]], columns: Sequence[str] | None
+    connection: Connection,
+    wanted: Sequence[sa.ColumnElement[bool]],
+    columns: Sequence[str] | None,
+    sort: Sequence[str] = (),
+    limit: int | None = None,
 ) -> pd.DataFrame:
     """The frame of `Store.frame`."""
-    import pandas as pd
-    import pyarrow as pa
-
     names = list(COLUMNS) if columns is None else check_columns(columns, COLUMNS)
-    chosen = [_c[name] for name in names]
+    check_columns([name.removeprefix("-") for name in sort], COLUMNS)
+    order = [part for name in sort for part in _order(connection, name)]
+    if order or limit is not None or "started" in names:
+        order += [_c.started, _c.identity]
+    return read_columns(
+        connection, sa.select(*(_c[name] for name in names)).where(*wanted).order_by(*order).limit(limit)
+    )
+
+
+def _order(connection: Connection, name: str) -> list[sa.ColumnElement[Any]]:
+    """By a column, from the top with a minus before its name: as pandas sorts, missing ones last and text by bytes."""
+    column: sa.ColumnElement[Any] = _c[name.removeprefix("-")]
+    missing = column.is_(None)
+    if connection.dialect.name == "postgresql" and isinstance(column.type, sa.Text | sa.String):
+        column = sa.collate(column, "C")
+    return [missing, column.desc() if name.startswith("-") else column]
+
+
+def sorted_frame(frame: pd.DataFrame, sort: Sequence[str], limit: int | None = None) -> pd.DataFrame:
+    """As `Store.frame` sorts and cuts."""
+    if sort:
+        names = [name.removeprefix("-") for name in sort]
+        ascending = [not name.startswith("-") for name in sort]
+        frame = frame.sort_values(names, ascending=ascending, ignore_index=True, kind="stable")
+    return frame if limit is None else frame.head(limit)
+
+
+def read_columns(connection: Connection, statement: sa.Select[Any]) -> pd.DataFrame:
+    """What a statement finds: text, numbers (a missing one is NaN) and JSON values, by the types of its columns.
+
+    The database works while pandas is imported: neither waits for the other.
+    """
+    chosen = list(statement.selected_columns)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        begun = pool.submit(connection.execute, statement)
+        import pandas as pd
+        import pyarrow as pa
+
+        found = begun.result()
     parts: list[list[Any]] = [[] for _ in chosen]
     with _no_collection():
-        for cells in _fetch(connection, chosen, wanted):
+        for cells in _fetch(found, chosen):
             for column, part, values in zip(chosen, parts, cells, strict=True):
                 part.append(_array(column, values))
         made = {c.name: _whole(c, part) for c, part in zip(chosen, parts, strict=True)}
         frame = pa.table({name: array for name, array in made.items() if not isinstance(array, list)}).to_pandas()
-        return frame if len(made) == frame.shape[1] else pd.DataFrame({n: frame.get(n, made[n]) for n in names})
+        return frame if len(made) == frame.shape[1] else pd.DataFrame({n: frame.get(n, made[n]) for n in made})
 
 
-def _fetch(
-    connection: Connection, chosen: list[sa.Column[Any]], wanted: Sequence[sa.ColumnElement[bool]]
-) -> Iterator[Any]:
+def _fetch(found: sa.CursorResult[Any], chosen: Sequence[sa.ColumnElement[Any]]) -> Iterator[Any]:
     """Some hundred rows at a time: a tuple of values for each column.
 
     All at once would be a hundred megabytes of small objects; to get that memory takes longer than to read the rows.
     """
-    order = (_c.started, _c.identity) if _c.started in set(chosen) else ()
-    found = connection.execute(sa.select(*chosen).where(*wanted).order_by(*order))
     # Only JSON has to be converted on its way from a driver: its own tuples are three times as fast
     has_json = any(isinstance(column.type, sa.JSON) for column in chosen)
     source: Any = found if has_json else found.cursor
@@ -60,7 +96,7 @@ def _fetch(
     found.close()
 
 
-def _array(column: sa.Column[Any], values: tuple[Any, ...]) -> Any:
+def _array(column: sa.ColumnElement[Any], values: tuple[Any, ...]) -> Any:
     import numpy as np
     import pyarrow as pa
 
@@ -71,7 +107,7 @@ def _array(column: sa.Column[Any], values: tuple[Any, ...]) -> Any:
     return pa.array(values, pa.large_string())
 
 
-def _whole(column: sa.Column[Any], parts: list[Any]) -> Any:
+def _whole(column: sa.ColumnElement[Any], parts: list[Any]) -> Any:
     """The parts of a column as one: a list of JSON values, else what Arrow takes."""
     import numpy as np
     import pyarrow as pa
@@ -83,9 +119,10 @@ def _whole(column: sa.Column[Any], parts: list[Any]) -> Any:
     return pa.chunked_array(parts, pa.large_string())
 
 
-def _number(column: sa.Column[Any]) -> str:
+def _number(column: sa.ColumnElement[Any]) -> str:
     """A missing number is NaN, so an integer that may be missing is a float."""
-    return "float64" if isinstance(column.type, sa.Double) or column.nullable else "int64"
+    is_whole = isinstance(column, sa.Column) and isinstance(column.type, sa.BigInteger) and not column.nullable
+    return "int64" if is_whole else "float64"
 
 
 @contextmanager
@@ -104,6 +141,8 @@ def frame_of(
     storages: str | Store | Iterable[str | Store],
     where: str | None = None,
     columns: Sequence[str] | None = None,
+    sort: Sequence[str] = (),
+    limit: int | None = None,
     **among: str | Collection[str],
 ) -> pd.DataFrame:
     """The rows of one storage or of several, joined: an evaluation counts once, as `Store.frame` returns them.
@@ -116,20 +155,24 @@ def frame_of(
         QueryError: `where` is not a query, or `among` names no column.
         ColumnError: no such column.
     """
+    with opened(storages) as stores:
+        if len(stores) == 1:
+            return stores[0].frame(where, columns, sort, limit, **among)
+        names = list(COLUMNS) if columns is None else check_columns(columns, COLUMNS)
+        needed = list(dict.fromkeys([*names, *_JOIN, *(name.removeprefix("-") for name in sort)]))
+        frames = [store.frame(where, needed, (), None, **among) for store in stores]
+    return sorted_frame(_joined(frames), sort, limit)[names]
+
+
+@contextmanager
+def opened(storages: str | Store | Iterable[str | Store]) -> Iterator[list[Store]]:
+    """Stores to read from; those named by a URL are closed again."""
     from results.store import Store, open_store
 
     named = [storages] if isinstance(storages, str | Store) else list(storages)
-    assert named, "frame_of takes at least one storage"
-    with ExitStack() as opened:
-        stores = [
-            opened.enter_context(open_store(one, read_only=True)) if isinstance(one, str) else one for one in named
-        ]
-        if len(stores) == 1:
-            return stores[0].frame(where, columns, **among)
-        names = list(COLUMNS) if columns is None else check_columns(columns, COLUMNS)
-        needed = list(dict.fromkeys([*names, *_JOIN]))
-        frames = [store.frame(where, needed, **among) for store in stores]
-    return _joined(frames)[names]
+    assert named, "at least one storage is read"
+    with ExitStack() as stack:
+        yield [stack.enter_context(open_store(one, read_only=True)) if isinstance(one, str) else one for one in named]
 
 
 def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:

@@ -36,6 +36,10 @@ class Grouped:
         values, kinds = pd.factorize(self.rows[column])
         return pd.Series(self.codes * (1 + len(kinds)) + values).duplicated().to_numpy()
 
+    def sum(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Of values (shape [rows]) in each group."""
+        return np.bincount(self.codes, values.astype(float), minlength=len(self))
+
     def mean(self, column: str) -> NDArray[Any]:
         """Of what is known; NaN where nothing is."""
         values, known = self._values(column)

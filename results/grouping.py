@@ -7,25 +7,21 @@ from collections.abc import Sequence
 import pandas as pd
 
 from results.axes import with_axes
-from results.columns import AXES, HEAVY, ROWS, check_columns
+from results.columns import columns_to_group
 from results.grouped import Grouped
+from results.lines import lines_of
 from results.row import CONTEXT, LABELS
 from results.spread import half_width
-from results.summary import MACHINE, METRICS, NEEDED, complete_networks
+from results.summary import MACHINE, METRICS
 from search_space.errors import UserError
 
-_MEASURES = ("accuracy", "loss", "macs", "params", "latency_seconds", "peak_memory_bytes", "seconds")
-_CALLED = {"latency_seconds": "latency", "peak_memory_bytes": "memory"}  # as in a summary
-_NO_GROUPS = (*_MEASURES, *HEAVY, "network_key", "key", "design", "identity", "status")
-GROUPABLE = tuple(name for name in (*AXES, *ROWS) if name not in _NO_GROUPS)
-"""What rows may be grouped by: the axes of the design, and what a row says beside its measurements."""
-MEASURED = tuple(_CALLED.get(name, name) for name in _MEASURES)
-NEEDED_TO_GROUP = NEEDED
-"""The columns of `Store.frame` that a group needs, beside those to group by."""
+MEASURED = ("accuracy", "loss", "macs", "params", "latency", "memory", "seconds")
 
 
-def group(frame: pd.DataFrame, by: str | Sequence[str]) -> pd.DataFrame:
+def group(rows: pd.DataFrame, by: str | Sequence[str]) -> pd.DataFrame:
     """One line for each combination of values of `by` (axes or columns of rows) in each context, over complete rows.
+
+    `rows` is what `Store.frame` gives, or `Store.lines` with `results.columns.columns_to_group(by)`.
 
     Columns: the context and its labels, `by`, rows, designs (distinct networks); accuracy, the mean over designs of
     each design's mean over its seeds; accuracy_sd, the standard deviation between these means; accuracy_low and
@@ -39,32 +35,27 @@ def group(frame: pd.DataFrame, by: str | Sequence[str]) -> pd.DataFrame:
         ColumnError: `by` names what rows cannot be grouped by.
         UserError: `by` is empty, or the frame lacks columns of `Store.frame`.
     """
-    names = check_columns([by] if isinstance(by, str) else by, GROUPABLE)
-    if not names:
-        raise UserError(f"group by nothing? Name one or more of {', '.join(GROUPABLE)}")
-    rows = complete_networks(frame, [*NEEDED, *(name for name in names if name not in AXES)]).rows
-    if set(names) & set(AXES):
-        rows = with_axes(rows)
-    keys = list(dict.fromkeys([*CONTEXT, *names]))
-    designs = Grouped(rows, [*keys, "network_key"])
-    means = designs.first([*keys, "network_key"])
-    for name in _MEASURES:
-        means[_CALLED.get(name, name)] = designs.mean(name)
-    groups = Grouped(means, keys)
-    lines = groups.first(keys)
-    every = Grouped(rows, keys)
-    lines = lines.assign(**{name: every.first([name])[name] for name in LABELS})
-    lines["rows"], lines["designs"] = every.size(), groups.size()
-    for name in MEASURED:
-        lines[name] = groups.mean(name)
-    lines["accuracy_sd"] = groups.sd("accuracy")
-    designs_in = lines["designs"].to_numpy()
-    half = half_width(lines["accuracy_sd"].to_numpy(), designs_in - 1, designs_in)
+    columns = columns_to_group(by)
+    names = list(dict.fromkeys([by] if isinstance(by, str) else by))
+    designs = lines_of(rows, columns)
+    if len(columns) < len(names):
+        designs = with_axes(designs)
+    groups = Grouped(designs, list(dict.fromkeys([*CONTEXT, *names])))
+    lines = groups.first(list(dict.fromkeys([*CONTEXT, *LABELS, *names])))
+    lines["rows"], lines["designs"] = groups.sum(designs["n"].to_numpy()).astype(int), groups.size()
+    lines["accuracy"], lines["accuracy_sd"] = groups.mean("accuracy"), groups.sd("accuracy")
+    number = lines["designs"].to_numpy()
+    half = half_width(lines["accuracy_sd"].to_numpy(), number - 1, number)
     lines["accuracy_low"], lines["accuracy_high"] = lines["accuracy"] - half, lines["accuracy"] + half
-    lines["hardware"] = pd.Series(every.joined("hardware", " + "), dtype=object)
-    first = [*CONTEXT, *LABELS, *(name for name in names if name not in (*CONTEXT, *LABELS)), "rows", "designs"]
-    accuracy = ["accuracy", "accuracy_sd", "accuracy_low", "accuracy_high"]
-    return lines[[*first, *accuracy, *MEASURED[1:], *([] if "hardware" in names else ["hardware"])]]
+    for name in MEASURED[1:]:
+        lines[name] = groups.mean(name)
+    if "hardware" not in names:
+        lines["hardware"] = pd.Series(map(_each_once, groups.joined("hardware", " + ")), dtype=object)
+    return lines
+
+
+def _each_once(joined: str | None) -> str | None:
+    return None if joined is None else " + ".join(sorted(set(joined.split(" + "))))
 
 
 def rank_groups(groups: pd.DataFrame, by: str = "accuracy") -> pd.DataFrame:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import sqlalchemy as sa
 
 from results.axes import axes_of
 from results.columns import AXES
+from results.frames import opened
 from results.query_axes import axis_value
 from results.row import COLUMNS
 from results.schema import reading
-from results.store import Store, open_store
+from results.store import Store
 from results.table import EVALUATIONS, LATENCIES, META, RECIPES, STUDIES
 from results.urls import without_password
 
@@ -25,12 +26,7 @@ def copy_of(storages: str | Store | Iterable[str | Store]) -> Iterator[sqlite3.C
 
     It has a view `rows` as well: the columns of an evaluation, with the axes of its design.
     """
-    named = [storages] if isinstance(storages, str | Store) else list(storages)
-    with ExitStack() as stack:
-        connection = stack.enter_context(closing(sqlite3.connect(":memory:", isolation_level=None)))
-        stores = [
-            stack.enter_context(open_store(one, read_only=True)) if isinstance(one, str) else one for one in named
-        ]
+    with opened(storages) as stores, closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.execute("PRAGMA trusted_schema = OFF")  # a file may come from anywhere, with views of its own
         connection.execute("PRAGMA temp_store = MEMORY")
         with reading(", ".join(without_password(store.url) for store in stores)):

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit  # scipy.stats takes a third of a second to import
+
+from results.student import quantile
 
 LEVEL = 0.95
 """Of every confidence interval, unless another is asked for."""
@@ -19,7 +20,9 @@ LEVEL = 0.95
 
 def half_width(sd: ArrayLike, df: ArrayLike, n: ArrayLike, level: float = LEVEL) -> Any:
     """Of Student's confidence interval of a mean over `n`, by a deviation of `df` degrees of freedom; NaN with none."""
-    factor = np.where(np.asarray(df) < 1, np.nan, stdtrit(np.maximum(df, 1), 0.5 + level / 2))
+    kinds, which = np.unique(np.asarray(df), return_inverse=True)
+    factors = np.array([quantile(0.5 + level / 2, int(one)) if one >= 1 else np.nan for one in kinds.tolist()])
+    factor = factors[which].reshape(np.shape(df)) if len(factors) else np.full(np.shape(df), np.nan)
     return (factor * sd / np.sqrt(n))[()]
 
 
@@ -86,12 +89,18 @@ def spread(values: ArrayLike, designs: ArrayLike) -> Spread:
     _, codes = np.unique(np.asarray(designs), return_inverse=True)
     n = np.bincount(codes)
     means = np.bincount(codes, measured) / n
-    runs, number = len(measured), len(n)
+    return spread_of(n, means, float(((measured - means[codes]) ** 2).sum()))
+
+
+def spread_of(n: NDArray[np.int64], means: NDArray[np.float64], squares: float) -> Spread:
+    """As `spread`, of what it needs to know of the values: of each design how many and their mean (both of shape
+    [designs]), and the sum of all squared differences from the mean of their design."""
+    runs, number = int(n.sum()), len(n)
     df = runs - number
     if df < 1:
         mean = float(means.mean()) if number else float("nan")
         return Spread(runs, number, 0, float("nan"), float("nan"), mean, n, means)
-    within = float(((measured - means[codes]) ** 2).sum() / df)
+    within = squares / df
     if number < 2:
         return Spread(runs, number, df, within**0.5, 0.0, float(means.mean()), n, means)
     square = float((n * (means - np.average(means, weights=n)) ** 2).sum() / (number - 1))

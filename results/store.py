@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +17,7 @@ from results.engine import open_engine
 from results.frames import read_frame
 from results.latencies import Latencies
 from results.lease import STALE_SECONDS, lease_is_dead
+from results.lines import read_lines
 from results.query_axes import Designs
 from results.recipes import Recipes
 from results.row import Row
@@ -171,24 +172,39 @@ class Store:
             return [from_cells(dict(found)) for found in connection.execute(statement).mappings()]
 
     def frame(
-        self, where: str | None = None, columns: Sequence[str] | None = None, **among: str | Collection[str]
+        self,
+        where: str | None = None,
+        columns: Sequence[str] | None = None,
+        sort: Sequence[str] = (),
+        limit: int | None = None,
+        **among: str | Collection[str],
     ) -> pd.DataFrame:
         """Every row, or those that a query expression (see `results.query`) selects.
 
         The columns are `columns`, or else `results.row.COLUMNS`, in that order, on an empty table too. Missing numbers
-        are NaN. The rows are ordered by start, if that is among the columns. `curves`, `versions` and `error` are most
-        of a row: name the columns if they are not needed. `among` names columns with the value or the values that they
-        may have beside: `status="complete"`.
+        are NaN. The rows are ordered by `sort`, names of columns (a minus before one is from the top; what is missing
+        comes last), and by start, if that is among the columns; `limit` gives the first of them. `curves`, `versions`
+        and `error` are most of a row: name the columns if they are not needed. `among` names columns with the value or
+        the values that they may have beside: `status="complete"`.
 
         Raises:
             QueryError: `where` is not a query, or `among` names no column; the message says why.
             ColumnError: no such column.
         """
         with self.reading() as connection:
-            wanted = [] if where is None else [query.parse(where, Designs(connection))]
-            for name, values in among.items():
-                wanted.append(query.column(name).in_([values] if isinstance(values, str) else values))
-            return read_frame(connection, wanted, columns)
+            return read_frame(connection, _wanted(connection, where, among), columns, sort, limit)
+
+    def lines(self, where: str | None = None, by: Sequence[str] = (), **among: str | Collection[str]) -> pd.DataFrame:
+        """One line a network in each context over its complete rows, as `results.lines.lines_of` makes them of a frame.
+
+        The database puts them together. `where` and `among` as in `frame`; `by` names columns of rows that tell lines
+        apart as well.
+
+        Raises:
+            QueryError, ColumnError: as `frame`.
+        """
+        with self.reading() as connection:
+            return read_lines(connection, _wanted(connection, where, among), by)
 
     def distinct(self, *columns: str) -> list[tuple[Any, ...]]:
         """The values that these columns take together, each once, in order.
@@ -199,6 +215,16 @@ class Store:
         chosen = [query.column(name) for name in columns]
         with self.reading() as connection:
             return [tuple(found) for found in connection.execute(sa.select(*chosen).distinct().order_by(*chosen))]
+
+
+def _wanted(
+    connection: Connection, where: str | None, among: Mapping[str, str | Collection[str]]
+) -> list[sa.ColumnElement[bool]]:
+    """The conditions of `Store.frame`."""
+    wanted = [] if where is None else [query.parse(where, Designs(connection))]
+    for name, values in among.items():
+        wanted.append(query.column(name).in_([values] if isinstance(values, str) else values))
+    return wanted
 
 
 def _owned(change: _Change, identity: str, owner: str) -> _Change:

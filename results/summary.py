@@ -1,4 +1,4 @@
-"""What `Store.frame` returns in one line a design: means over seeds, with how sure they are. Computed when asked.
+"""One line a design: means over seeds, with how sure they are. Computed when asked.
 
 Designs are compared only inside one context (`results.row.CONTEXT`: data, backbone, recipe, fidelity); every result
 keeps the context columns.
@@ -6,16 +6,16 @@ keeps the context columns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from results.grouped import Grouped
-from results.row import CONTEXT, LABELS
-from results.spread import spread
-from search_space.errors import UserError
+from results.lines import SUMMARY, lines_of
+from results.row import CONTEXT
+from results.spread import Spread, spread_of
 
 METRICS = {
     "accuracy": False,
@@ -32,27 +32,9 @@ METRICS = {
 MACHINE = ("latency", "memory", "seconds")
 """Metrics that depend on the machine: comparable on the same hardware only."""
 
-GROUP = [*CONTEXT, "network_key"]
-_MEANS = {
-    "accuracy": "accuracy",
-    "loss": "loss",
-    "latency": "latency_seconds",
-    "memory": "peak_memory_bytes",
-    "seconds": "seconds",
-}
-_SAME = ("key", "design", "macs", "macs_convention", "params")
-_JOINED = {"precision": "+", "hardware": " + "}
-NEEDED = tuple(dict.fromkeys([*GROUP, *LABELS, "status", "seed", *_SAME, *_MEANS.values(), *_JOINED]))
-"""The columns of `Store.frame` that a summary needs."""
-SUMMARY = (
-    *(*GROUP, *LABELS, "key", "design", "n", "accuracy", "accuracy_sd", "accuracy_low", "accuracy_high", "expected"),
-    *("loss", "macs", "macs_convention", "params", "latency", "memory", "seconds", "precision", "hardware"),
-)
-"""The columns of a summary."""
 
-
-def summarise(frame: pd.DataFrame) -> pd.DataFrame:
-    """One line for each network in each context, over its complete rows.
+def summarise(rows: pd.DataFrame) -> pd.DataFrame:
+    """One line for each network in each context, over its complete rows, from what `Store.frame` or `Store.lines` give.
 
     Columns: the context and its labels, network_key, key, design, n (distinct seeds), accuracy (mean), accuracy_sd
     (sample standard deviation, NaN for one seed), accuracy_low and accuracy_high (95 % confidence interval of the mean,
@@ -64,15 +46,28 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     Raises:
         UserError: the frame lacks columns of `Store.frame`.
     """
-    networks = complete_networks(frame, NEEDED)
-    lines = networks.first([*GROUP, *LABELS, *_SAME])
-    lines["n"] = networks.size()
-    lines["accuracy_sd"] = networks.sd("accuracy")
-    for name, source in _MEANS.items():
-        lines[name] = networks.mean(source)
-    for name, sign in _JOINED.items():
-        lines[name] = pd.Series(networks.joined(name, sign), dtype=object)
-    return _with_intervals(lines, networks)[list(SUMMARY)]
+    lines = lines_of(rows).copy()
+    accuracy, n = lines["accuracy"].to_numpy(), lines["n"].to_numpy()
+    half, expected = np.full(len(lines), np.nan), np.full(len(lines), np.nan)
+    for here, luck in spreads(lines):
+        half[here] = luck.half_width(n[here])
+        expected[here] = luck.expected(accuracy[here], n[here])
+    lines["accuracy_sd"] = deviation(lines)
+    lines["accuracy_low"], lines["accuracy_high"], lines["expected"] = accuracy - half, accuracy + half, expected
+    return lines[list(SUMMARY)]
+
+
+def deviation(lines: pd.DataFrame) -> NDArray[np.float64]:
+    """The sample standard deviation between the seeds of each line, NaN for one seed."""
+    n = lines["n"].to_numpy()
+    return np.sqrt(np.divide(lines["squares"], n - 1, out=np.full(len(lines), np.nan), where=n > 1))
+
+
+def spreads(lines: pd.DataFrame) -> Iterator[tuple[NDArray[np.intp], Spread]]:
+    """The positions of the lines of each context, and the spread of its runs."""
+    for here in members(Grouped(lines, CONTEXT).codes):
+        there = lines.iloc[here]
+        yield here, spread_of(there["n"].to_numpy(), there["accuracy"].to_numpy(), float(there["squares"].sum()))
 
 
 def machines(summary: pd.DataFrame) -> list[str]:
@@ -80,35 +75,7 @@ def machines(summary: pd.DataFrame) -> list[str]:
     return sorted({one for several in summary["hardware"].dropna().unique() for one in several.split(" + ")})
 
 
-def complete_networks(frame: pd.DataFrame, needed: Sequence[str]) -> Grouped:
-    """The complete rows by network and context, a seed once where frames were joined.
-
-    Raises:
-        UserError: the frame lacks one of the columns that are needed.
-    """
-    missing = [name for name in needed if name not in frame.columns]
-    if missing:
-        raise UserError(f"the frame lacks the columns {', '.join(missing)}; give the whole of store.frame()")
-    is_complete = frame["status"] == "complete"
-    networks = Grouped(frame if is_complete.all() else frame[is_complete], GROUP)
-    again = networks.repeats("seed")
-    return Grouped(networks.rows[~again], GROUP) if again.any() else networks
-
-
-def _with_intervals(lines: pd.DataFrame, networks: Grouped) -> pd.DataFrame:
-    accuracy, n = lines["accuracy"].to_numpy(), lines["n"].to_numpy()
-    half, expected = np.full(len(lines), np.nan), np.full(len(lines), np.nan)
-    runs = networks.rows["accuracy"].to_numpy()
-    context = Grouped(lines, CONTEXT).codes
-    of_run = context[networks.codes]
-    for here, runs_here in zip(_members(context), _members(of_run), strict=True):
-        luck = spread(runs[runs_here], networks.codes[runs_here])
-        half[here] = luck.half_width(n[here])
-        expected[here] = luck.expected(accuracy[here], n[here])
-    return lines.assign(accuracy_low=accuracy - half, accuracy_high=accuracy + half, expected=expected)
-
-
-def _members(codes: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+def members(codes: NDArray[np.intp]) -> list[NDArray[np.intp]]:
     """The positions of each code from 0 on."""
     order = np.argsort(codes, kind="stable")
     return np.split(order, np.cumsum(np.bincount(codes))[:-1]) if len(codes) else []

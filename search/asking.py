@@ -1,21 +1,24 @@
 """How `top`, `pareto` and `query` read, sort, cut and print: one way for all three.
 
-What ranks is imported where it is used: SciPy takes a tenth of a second, and a query needs none.
+What ranks is imported once the database has been asked: it works while pandas and SciPy are imported.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from results.axes import with_axes
-from results.columns import AXES, HEAVY, check_columns
-from results.frames import frame_of
+from results.columns import AXES, HEAVY, check_columns, columns_to_group
+from results.frames import frame_of, sorted_frame
+from results.lines import SUMMARY, lines
 from results.row import COLUMNS, CONTEXT
 from search.result_options import names
 from search.tables import MOST_ON_SCREEN, Output, context_line, deliver, markdown, records, table, with_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _RANKED = ["design", "n", "accuracy", "expected", "loss", "macs", "params", "latency", "memory", "seconds"]
 _GROUPED = ["rows", "designs", "accuracy", "loss", "macs", "params", "latency", "memory", "seconds"]
@@ -25,7 +28,7 @@ _MAY_BE_MISSING = ("expected", "latency", "memory", "settled")  # then not shown
 
 _NESTED = ("curves", "versions")  # values without an order
 
-Notes = Callable[[pd.DataFrame], list[str]]
+Notes = Callable[["pd.DataFrame"], list[str]]
 
 
 class Asking:
@@ -48,23 +51,26 @@ class Asking:
         self.output = output
 
     def top(self, number: int, by: str | None, group_by: list[str]) -> None:
-        from results.grouping import rank_groups
-        from results.ranking import top
-        from search.notes import on_groups, on_ranking
-
         if group_by:
-            lines = rank_groups(self._groups(group_by), by or "accuracy")
-            self._emit(lines.groupby(list(CONTEXT)).head(number), [*group_by, *_GROUPED], on_groups)
+            groups = self._groups(group_by)
+            from results.grouping import rank_groups
+            from search.notes import on_groups
+
+            best = rank_groups(groups, by or "accuracy").groupby(list(CONTEXT)).head(number)
+            self._emit(best, [*group_by, *_GROUPED], on_groups)
             return
-        self._check_summary()
-        self._emit(self._with_axes(top(self._complete(), number, by or "expected")), _RANKED, on_ranking)
+        read = self._lines()
+        from results.ranking import top
+        from search.notes import on_ranking
+
+        self._emit(self._with_axes(top(read, number, by or "expected")), _RANKED, on_ranking)
 
     def pareto(self, maximise: list[str], minimise: list[str]) -> None:
+        read = self._lines()
         from results.ranking import pareto
         from search.notes import on_means
 
-        self._check_summary()
-        self._emit(self._with_axes(pareto(self._complete(), maximise, minimise)), _RANKED, on_means)
+        self._emit(self._with_axes(pareto(read, maximise, minimise)), _RANKED, on_means)
 
     def query(self, group_by: list[str]) -> None:
         if group_by:
@@ -74,13 +80,19 @@ class Asking:
             return
         self._check([*COLUMNS, *AXES])
         wanted = self.columns or [name for name in COLUMNS if name not in HEAVY]
-        read = dict.fromkeys([*wanted, *self._sorted_by, "started", "design"])
-        frame = frame_of(self.storages, self.where, [name for name in read if name not in AXES])
-        frame = self._cut(self._with_axes(frame))[wanted]
-        shown = self._on_screen(frame)
-        deliver(shown, self.output, self.columns or _known(frame, [*_ROWS, "settled"]))
-        if len(shown) < len(frame):
-            print(f"... and {len(frame) - len(shown):,} rows more; -n 0 for all, or --csv, or --parquet FILE")
+        limit = self._limit_of_rows
+        by_axes = bool(set(self._sorted_by) & set(AXES))  # which only the text of a design tells
+        read = dict.fromkeys([*wanted, *(self._sorted_by if by_axes else ()), "started", "design"])
+        columns = [name for name in read if name not in AXES]
+        one_more = limit and limit + 1
+        if by_axes:
+            frame = sorted_frame(with_axes(frame_of(self.storages, self.where, columns)), self.sort, one_more)
+        else:
+            frame = self._with_axes(frame_of(self.storages, self.where, columns, self.sort, one_more))
+        shown = frame[wanted].head(limit) if limit else frame[wanted]
+        deliver(shown, self.output, self.columns or _known(shown, [*_ROWS, "settled"]))
+        if self.limit is None and len(shown) < len(frame):
+            print(f"... and more than these {limit:,} rows; -n 0 for all, or --csv, or --parquet FILE")
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -93,45 +105,34 @@ class Asking:
         self.columns = list(allowed) if self.columns == ["all"] else check_columns(self.columns, allowed)
         check_columns(self._sorted_by, [name for name in allowed if name not in _NESTED])
 
-    def _check_summary(self) -> None:
-        from results.summary import SUMMARY
-
+    def _lines(self) -> pd.DataFrame:
         self._check([*SUMMARY, *AXES])
-
-    def _complete(self, *more: str) -> pd.DataFrame:
-        """What a ranking needs of the complete rows."""
-        from results.summary import NEEDED
-
-        return frame_of(self.storages, self.where, list(dict.fromkeys([*NEEDED, *more])), status="complete")
+        return lines(self.storages, self.where)
 
     def _groups(self, group_by: list[str]) -> pd.DataFrame:
-        from results.grouping import GROUPABLE, group
+        read = lines(self.storages, self.where, columns_to_group(group_by))
+        from results.grouping import group
 
-        check_columns(group_by, GROUPABLE)
-        lines = group(self._complete(*(name for name in group_by if name not in AXES)), group_by)
-        self._check(list(lines.columns))
-        return lines
+        groups = group(read, group_by)
+        self._check(list(groups.columns))
+        return groups
 
     def _with_axes(self, frame: pd.DataFrame) -> pd.DataFrame:
         return with_axes(frame) if {*self.columns, *self._sorted_by} & set(AXES) else frame
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
-    def _cut(self, frame: pd.DataFrame) -> pd.DataFrame:
-        if self.sort:
-            ascending = [not name.startswith("-") for name in self.sort]
-            frame = frame.sort_values(self._sorted_by, ascending=ascending, ignore_index=True, kind="stable")
-        return frame.head(self.limit) if self.limit else frame
-
-    def _on_screen(self, frame: pd.DataFrame) -> pd.DataFrame:
+    @property
+    def _limit_of_rows(self) -> int | None:
+        """As asked for; unless it was, a terminal shows no hundred thousand rows."""
+        if self.limit is not None:
+            return self.limit or None
         to_read = not (self.output.is_data or self.output.as_markdown)
-        if self.limit is None and to_read and sys.stdout.isatty():
-            return frame.head(MOST_ON_SCREEN)
-        return frame
+        return MOST_ON_SCREEN if to_read and sys.stdout.isatty() else None
 
     def _emit(self, frame: pd.DataFrame, columns: list[str], notes: Notes) -> None:
         """Lines of several contexts: as data all of them, to read a table a context."""
-        frame = self._cut(frame)
+        frame = sorted_frame(frame, self.sort, self.limit or None)
         chosen = self.columns or _known(frame, columns)
         if self.output.is_data:
             deliver(frame[self.columns] if self.columns else frame, self.output, chosen)

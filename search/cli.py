@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import hashlib
 import json
 import re
@@ -169,6 +171,7 @@ def _folder(name: str) -> str:
 
 def main() -> None:
     """Entry point: a user's error is one message and exit code 2. Libraries' warnings are not for users."""
+    atexit.register(gc.freeze)  # else Python looks once more at every object before it ends, for a fifth of a second
     with warnings.catch_warnings():
         if not sys.warnoptions:
             warnings.simplefilter("ignore")

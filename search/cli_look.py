@@ -66,20 +66,22 @@ def compare(
     """
     from results.comparison import compare as difference
     from results.frames import frame_of
-    from results.summary import NEEDED
+    from results.lines import NEEDED, lines
     from search.tables import Output, context_line, deliver, markdown, records, table
-    from search.twins import rows_of
+    from search.twins import keys_like, rows_of
     from search_space import find_design
 
     written = Output(as_json, as_csv, as_markdown, parquet, output)
     sides = find_design(a), find_design(b)
     with open_storages(storage) as stores:
-        frame = frame_of(stores, where, list(NEEDED), status="complete")
-    chosen = [rows_of(frame, side) for side in sides]
-    for text, rows in zip((a, b), chosen, strict=True):
-        if not rows.any():
+        every = lines(stores, where)
+        keys = {key for side in sides for key in keys_like(every["key"].unique(), side)}
+        rows = frame_of(stores, where, list(NEEDED), status="complete", key=keys)
+    chosen = [rows_of(rows, side) for side in sides]
+    for text, of_side in zip((a, b), chosen, strict=True):
+        if not of_side.any():
             raise UserError(f"no complete row of {text!r} in {', '.join(map(without_password, storage))}")
-    found = difference(frame, *chosen)
+    found = difference(rows, chosen[0], chosen[1], every)
     if written.is_data:
         deliver(found, written, [])
         return

@@ -52,7 +52,6 @@ def prepare(context: typer.Context) -> None:
     """Runs before each command. A question ends at once, with its process: nothing it makes is worth collecting."""
     if context.invoked_subcommand not in ("import", "export", "report"):
         gc.disable()
-        context.call_on_close(gc.enable)
 
 
 @app.command(epilog="Example: attnas results top -n 5 --by loss --columns design,squeeze,n,accuracy,loss")

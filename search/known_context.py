@@ -48,7 +48,7 @@ def pick_context(
     data at an image size: asked only where rows of several folders fit, which only their content tells apart. Raises
     `UserError` where none fits or several do equally well.
     """
-    from results.summary import NEEDED
+    from results.lines import NEEDED
 
     frame = store.frame(where, NEEDED, status="complete", split="validation")
     groups = [rows for _, rows in frame.groupby(list(CONTEXT), sort=False)]

@@ -1,5 +1,6 @@
 """What several test files share: image sets that train in a blink, and the command line in this process."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,14 @@ from postgres import postgres, postgres_url, pytest_terminal_summary  # noqa: F4
 
 from results import Store, open_store
 from trainers.image_data import ImageData
+
+_LONG = ("ray_engine", "chaos", "search_pool", "laws_export", "cli_networks", "search", "retrain_resume")
+"""Files of minutes, which mostly wait for processes: begun last, one of them would keep a core idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    first = {f"test_{name}": number for number, name in enumerate(_LONG)}
+    items.sort(key=lambda item: first.get(item.path.stem, len(first)))
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +88,8 @@ def attnas(capsys, monkeypatch, tmp_path) -> Callable[..., Done]:
             code = 0
         except SystemExit as leave:
             code = leave.code if isinstance(leave.code, int) else int(leave.code is not None)
+        finally:
+            gc.enable()  # a question leaves it off: its process ends
         printed = capsys.readouterr()
         return Done(code, printed.out, printed.err)
 

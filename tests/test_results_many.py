@@ -23,10 +23,11 @@ from results.axes import AXES as AXIS_ORDER
 from results.columns import AXES as DOCUMENTED_AXES
 from results.columns import HEAVY, ROWS, ColumnError, documented
 from results.grouped import Grouped
+from results.lines import NEEDED
 from results.query import AXIS_COLUMNS, QUERY_COLUMNS
 from results.row import COLUMNS, Row
 from results.spread import half_width
-from results.summary import NEEDED, summarise
+from results.summary import summarise
 from search_space import Space
 from search_space.errors import UserError
 
@@ -67,6 +68,26 @@ def test_a_frame_has_the_columns_that_are_asked_for_in_their_order_and_the_same_
     assert few["seed"].dtype == np.int64 and few["accuracy"].dtype == np.float64
     with pytest.raises(ColumnError, match="did you mean accuracy"):
         stored.frame(columns=["acuracy"])
+
+
+@pytest.mark.parametrize("sort", [["-seconds", "design"], ["precision"], ["-precision", "-seed"], []], ids=str)
+@pytest.mark.parametrize("limit", [None, 5])
+def test_a_database_sorts_and_cuts_as_pandas_does(storage_url: str, sort: list[str], limit: int | None) -> None:
+    """Missing values last in either direction, text by its code points, equals by start."""
+    precisions = ["float32", None, "Float", "bfloat16", "ä"]
+    with open_store(storage_url) as store, store.turn() as turn:
+        for n in range(20):
+            seconds = None if n % 4 == 0 else float(n % 5)
+            turn.finish(a_row(seed=n, started=float(n), seconds=seconds, precision=precisions[n % 5]))
+    with open_store(storage_url) as store:
+        names = ["seed", "started", "seconds", "precision", "design"]
+        every = store.frame(columns=names)
+        by, up = [name.removeprefix("-") for name in sort], [not name.startswith("-") for name in sort]
+        expected = every.sort_values(by, ascending=up, kind="stable", ignore_index=True) if sort else every
+        found = store.frame(columns=names, sort=sort, limit=limit)
+        pd.testing.assert_frame_equal(found, expected.head(limit or len(expected)))
+        with pytest.raises(ColumnError, match="did you mean seconds"):
+            store.frame(columns=names, sort=["-secnds"])
 
 
 def test_more_rows_than_are_read_at_once_all_come_and_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,44 @@
+"""Quantiles of Student's t.
+
+SciPy has them, at a seventh of a second for its import: half of what a question to a hundred thousand rows takes beside
+the database. Tests hold these against SciPy's.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from statistics import NormalDist
+
+import numpy as np
+
+
+@cache
+def quantile(probability: float, df: int) -> float:
+    """The value that Student's t of `df` (1 or more, whole) degrees of freedom stays below with this probability.
+
+    `probability` is from 1/2 up to below 1. Newton's method from the normal quantile, which lies to the left: on this
+    side the distribution is concave, so each step comes nearer and none goes too far.
+    """
+    assert 0.5 <= probability < 1 and df >= 1 and df == int(df), f"quantile({probability}, {df})"
+    t = NormalDist().inv_cdf(probability)
+    log_peak = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - math.log(df * math.pi) / 2
+    for _ in range(200):
+        density = math.exp(log_peak - (df + 1) / 2 * math.log1p(t * t / df))
+        step = (probability - _below(t, df)) / density
+        t += step
+        if abs(step) <= 1e-9 * t:  # the next would be its square
+            break
+    return t
+
+
+def _below(t: float, df: int) -> float:
+    """The probability of a value below t, for t from 0 up: Abramowitz and Stegun, 26.7.3 and 26.7.4."""
+    angle = math.atan2(t, math.sqrt(df))
+    squared = df / (df + t * t)  # of its cosine
+    if df % 2:
+        factors = np.arange(2, df - 1, 2) / np.arange(3, df, 2) * squared
+        series = math.cos(angle) * (1 + np.cumprod(factors).sum()) if df > 1 else 0.0
+        return float(0.5 + (angle + math.sin(angle) * series) / math.pi)
+    factors = np.arange(1, df - 2, 2) / np.arange(2, df - 1, 2) * squared
+    return float(0.5 + math.sin(angle) * (1 + np.cumprod(factors).sum()) / 2)
