@@ -17,7 +17,7 @@ from search_space.errors import UserError
 Floats = NDArray[np.float64]
 
 COLUMNS = (
-    *("axis", "design", "key", "network_key", "n", "accuracy", "difference", "low", "high"),
+    *("axis", "design", "key", "network_key", "n", "accuracy", "difference", "low", "high", "df"),
     *("macs", "macs_difference", "params", "params_difference"),
 )
 
@@ -71,8 +71,9 @@ def ablation(frame: pd.DataFrame, base: str, choices: Mapping[str, str]) -> pd.D
 
     `frame` holds rows of one context, the seeds that are to be compared. Columns: axis (None of the design itself),
     design, key, network_key, n (seeds it shares with the design), accuracy (mean of its complete rows), difference to
-    the design over the shared seeds with low and high (simultaneous 95 % interval over all choices; NaN with one seed),
-    macs, params and their differences. Choices that have no row at all are left out.
+    the design over the shared seeds with low and high (simultaneous 95 % interval over all choices; NaN with one seed)
+    and df (degrees of freedom of the spread behind all intervals), macs, params and their differences. Choices that
+    have no row at all are left out.
 
     Raises:
         UserError: rows of several contexts, or none of the design.
@@ -97,6 +98,7 @@ def ablation(frame: pd.DataFrame, base: str, choices: Mapping[str, str]) -> pd.D
         difference=[np.nan, *found.difference],
         low=[np.nan, *(found.difference - half)],
         high=[np.nan, *(found.difference + half)],
+        df=found.df,
     )
     for cost in ("macs", "params"):
         lines[f"{cost}_difference"] = lines[cost] - lines[cost].iloc[0]

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 AXES = (
-    *("squeeze", "wavelet", "depth", "selection", "statistic", "each"),
+    *("squeeze", "wavelet", "depth", "frequencies", "bands", "selection", "statistic", "each"),
     *("excitation", "reduction", "kernel", "placement"),
 )
-"""In the order of a design's text. `selection` is which frequencies of a DCT, or which bands of a wavelet."""
+"""In the order of a design's text, called as in a `Space`. `selection` is two of them in one column: the
+frequencies of a DCT, or the bands of a wavelet."""
 
 _NUMBERS = ("depth", "reduction", "kernel")
 _NOTHING = dict.fromkeys(AXES)
@@ -39,6 +40,8 @@ def axes_of(text: str) -> dict[str, Any]:
         "squeeze": design.squeeze,
         "wavelet": design.wavelet,
         "depth": design.depth,
+        "frequencies": design.selection if design.squeeze == "dct" else None,
+        "bands": design.selection if design.squeeze == "wavelet" else None,
         "selection": design.selection,
         "statistic": design.statistic if design.squeeze == "wavelet" else None,
         "each": design.each if is_basis else None,

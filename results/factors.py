@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cache
 from typing import Any
 
@@ -21,6 +21,7 @@ FACTORS = (
 )
 """The axes of a `Space`. Frequencies of a DCT and bands of a wavelet are no levels of one axis: no design could have
 either, so that nothing would tell them from the squeeze."""
+_SELECTIONS = ("frequencies", "bands")
 MEASURES = ("accuracy", "loss")
 
 _NEEDED = (*GROUP, *LABELS, "key", "status", "seed")
@@ -28,20 +29,22 @@ NEEDED = (*_NEEDED, *MEASURES)
 """The columns of `Store.frame` that explaining takes."""
 
 
-def named_axes(given: Iterable[str], more: Iterable[str] = ()) -> list[str]:
-    """The names, each once, if all are of `FACTORS` or of `more`.
+def named_axes(given: Iterable[str], here: Collection[str] = FACTORS) -> list[str]:
+    """The names, each once; `selection` is frequencies and bands, or those of them that are `here`.
 
     Raises:
-        UserError: one is none of them; with the nearest.
+        UserError: one is neither of `FACTORS` nor `here`; with the nearest.
     """
-    allowed = list(dict.fromkeys([*FACTORS, *more]))
-    names = list(dict.fromkeys(given))
-    for name in names:
+    allowed = list(dict.fromkeys([*FACTORS, *here, "selection"]))
+    selections = [name for name in _SELECTIONS if name in here] or list(_SELECTIONS)
+    names: list[str] = []
+    for name in given:
         if name not in allowed:
             near = difflib.get_close_matches(name, allowed, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
-            raise UserError(f"axis {name!r} does not exist; {hint}Axes: {', '.join(allowed)}.")
-    return names
+            raise UserError(f"axis {name!r} does not exist; {hint}Axes: {', '.join(allowed)} (frequencies or bands).")
+        names += selections if name == "selection" else [name]
+    return list(dict.fromkeys(names))
 
 
 @cache
@@ -54,8 +57,7 @@ def levels_of(key: str) -> dict[str, str] | None:
     found = axes_of(key)
     if found["squeeze"] in ("layered", "unreadable"):
         return None
-    chosen = {axis: found.get(axis) for axis in FACTORS}
-    chosen["frequencies" if found["squeeze"] == "dct" else "bands"] = found["selection"]
+    chosen = {axis: found[axis] for axis in FACTORS}
     if str(found["excitation"]).startswith("conv1d"):
         chosen["kernel"] = "adaptive" if found["kernel"] is None else f"k{found['kernel']}"
     if not _has_each(found["excitation"]):

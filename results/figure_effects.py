@@ -28,7 +28,7 @@ def effects(one: Explained, *, importances: Mapping[str, float] | None = None, c
         UserError: there are too few designs, or nothing to draw.
     """
     if one.shortage is not None:
-        raise UserError(f"no effects: {one.shortage}")
+        raise UserError(f"No effects: {one.shortage}")
     found = one.effects()
     if found["effect"].notna().sum() == 0:
         raise UserError("effects: the rows tell the effect of no axis; more designs that differ are needed.")
@@ -49,7 +49,7 @@ def interactions(one: Explained, *, caption: str | None = None) -> Figure:
         UserError: there is no such pair.
     """
     if one.shortage is not None:
-        raise UserError(f"no interactions: {one.shortage}")
+        raise UserError(f"No interactions: {one.shortage}")
     cells = one.interactions()
     found = beyond_luck(cells).head(_PAIRS).to_dict("records")
     if not found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 
 import pandas as pd
 
@@ -21,6 +22,7 @@ from search.short_trial import short_trial
 from search_space import AttentionDesign, DesignError, Layered, find_design
 from search_space.errors import UserError
 from search_space.words import neighbours
+from trainers.environment import hardware, pick_device
 
 
 @dataclass(frozen=True)
@@ -43,21 +45,33 @@ class Ablation:
 
 
 @dataclass(frozen=True)
+class Clock:
+    """The seconds of one training: `measured` on a few steps, or the median of so many `rows` of the same context.
+
+    `elsewhere`: none of these rows is of this hardware.
+    """
+
+    seconds_each: float
+    measured: bool = False
+    rows: int = 0
+    elsewhere: bool = False
+
+
+@dataclass(frozen=True)
 class Work:
-    """Trainings in all and still to do, with the seconds of one: `measured` on a few steps, or as rows took.
+    """Trainings in all and still to do, and how long one takes.
 
     `studied` are the seeds of which a study trained the design itself: it may have been chosen for its luck with them.
     """
 
     trainings: int
     left: int
-    seconds_each: float
-    measured: bool
+    clock: Clock
     studied: tuple[int, ...] = ()
 
     @property
     def seconds(self) -> float:
-        return self.left * self.seconds_each
+        return self.left * self.clock.seconds_each
 
 
 def choices(design: AttentionDesign | Layered, axes: Sequence[str] | None = None) -> dict[str, list[str]]:
@@ -152,15 +166,21 @@ def work(made: Ablation, seeds: Sequence[int], setting: Setting, store: Store) -
     done = {(row.network_key, row.seed) for row in finished} & {(key, seed) for key in made.designs for seed in seeds}
     trainings = len(made.designs) * len(seeds)
     left = trainings - len(done)
-    took = [row.seconds for row in finished if row.status == "complete" and row.seconds is not None]
     studied = studied_seeds(made, [row for row in finished if row.seed in seeds])
-    if took or not left:
-        return Work(trainings, left, sum(took) / max(1, len(took)), False, studied)
+    return Work(trainings, left, _clock(made, finished, left, setting), studied)
+
+
+def _clock(made: Ablation, finished: Sequence[Row], left: int, setting: Setting) -> Clock:
+    here = hardware(pick_device(setting.device))
+    took = [row for row in finished if row.status == "complete" and row.seconds is not None]
+    took_here = [row for row in took if row.hardware == here]
+    seconds = [row.seconds for row in took_here or took if row.seconds is not None]
+    if seconds or not left:
+        return Clock(median(seconds or [0.0]), rows=len(seconds), elsewhere=bool(took) and not took_here)
     design = made.designs[made.base]
     short = short_trial(Candidate(design, made.base, setting.cost(design)), setting)
     recipe = setting.recipe
-    each = short.seconds(recipe.epochs_trained(recipe.epochs, setting.steps_an_epoch))
-    return Work(trainings, left, each, True, studied)
+    return Clock(short.seconds(recipe.epochs_trained(recipe.epochs, setting.steps_an_epoch)), measured=True)
 
 
 def studied_seeds(made: Ablation, rows: Sequence[Row]) -> tuple[int, ...]:

@@ -10,8 +10,10 @@ from typing import Any
 
 import pandas as pd
 
+from results.exchange import readable
 from results.row import Row
-from search.ablate import Ablation, Work, studied_seeds
+from results.shortage import FEWEST
+from search.ablate import Ablation, Clock, Work, studied_seeds
 from search.tables import context_line, records
 from search.text_table import draw
 from search.wording import duration, points
@@ -27,7 +29,8 @@ def announce(made: Ablation, ahead: Work, seeds: Sequence[int]) -> None:
 def say_plan(made: Ablation, ahead: Work, seeds: Sequence[int], *, as_json: bool) -> None:
     """On stdout: it is what was asked for."""
     if as_json:
-        print(json.dumps(_facts(made, seeds) | asdict(ahead) | {"seconds": ahead.seconds}, indent=1))
+        counted = {"trainings": ahead.trainings, "left": ahead.left, "studied": ahead.studied, "seconds": ahead.seconds}
+        print(json.dumps(_facts(made, seeds) | counted | asdict(ahead.clock), indent=1))
         return
     lines = _plan_lines(made, ahead, seeds)
     lines += [f"  {axis:12} {made.designs[key]}" for key, axis in made.axis_of.items()]
@@ -36,12 +39,22 @@ def say_plan(made: Ablation, ahead: Work, seeds: Sequence[int], *, as_json: bool
 
 def _plan_lines(made: Ablation, ahead: Work, seeds: Sequence[int]) -> list[str]:
     axes = ", ".join(f"{axis} {number}" for axis, number in made.axes.items())
-    lines = [f"{made.designs[made.base]} and {len(made.axis_of)} neighbours ({axes}), seeds {_span(seeds)}"]
+    number = len(made.axis_of)
+    neighbours = f"{number:,} neighbour{'' if number == 1 else 's'}"
+    lines = [f"{made.designs[made.base]} and {neighbours} ({axes}), seeds {_span(seeds)}"]
     if made.impossible:
         lines.append(f"left out, impossible on this backbone: {_few(made.impossible)}")
-    each = f"{duration(ahead.seconds_each)} each, {'measured on a few steps' if ahead.measured else 'as rows took'}"
-    time = f", about {duration(ahead.seconds)} ({each})" if ahead.left else ""
-    return [*lines, f"{ahead.trainings} trainings, {ahead.left} still to do{time}", *_flattered(ahead.studied)]
+    there = ahead.trainings - ahead.left
+    time = f": about {duration(ahead.seconds)} ({_each(ahead.clock)})" if ahead.left else ""
+    counted = f"{ahead.trainings:,} trainings, {there:,} already there, {ahead.left:,} still to do{time}"
+    return [*lines, counted, *_flattered(ahead.studied)]
+
+
+def _each(clock: Clock) -> str:
+    if clock.measured:
+        return f"{duration(clock.seconds_each)} each, measured on a few steps"
+    of = "1 row of the same recipe" if clock.rows == 1 else f"the median of {clock.rows:,} rows of the same recipe"
+    return f"{duration(clock.seconds_each)} each, {of}{', all of other hardware' if clock.elsewhere else ''}"
 
 
 def _flattered(studied: Sequence[int]) -> list[str]:
@@ -66,7 +79,8 @@ def say(found: pd.DataFrame, rows: Sequence[Row], made: Ablation, seeds: Sequenc
     print(f"seeds {_span(seeds)}, differences paired by seed; 95 % intervals that hold for all lines at once\n")
     ordered = sorted(lines[1:], key=lambda line: (list(made.axes).index(line["axis"]), -(line["difference"] or 0.0)))
     draw([_table_line(line) for line in [lines[0], *ordered]], left=("axis", "design"))
-    print("\n" + "\n".join([*_meaning(lines[1:], unfinished), *_flattered(studied_seeds(made, rows))]))
+    told = [*_meaning(lines[1:], unfinished), *_flattered(studied_seeds(made, rows))]
+    print("\n" + "\n".join(map(readable, told)))
 
 
 def _table_line(line: dict[str, Any]) -> dict[str, str]:
@@ -103,6 +117,9 @@ def _meaning(lines: Sequence[dict[str, Any]], unfinished: Sequence[Row]) -> list
         if rest:
             luck = f"luck alone makes differences of up to {100 * width:.2f} points here"
             told.append(f"{rest} of {len(known)} can't be told from it: {luck}.")
+        if known[0]["df"] < FEWEST:
+            freedom = f"{known[0]['df']} degree{'' if known[0]['df'] == 1 else 's'} of freedom"
+            told.append(f"How large luck is, is hardly known itself ({freedom}); more --seeds tell it.")
     else:
         told.append("Nothing tells luck from difference here: a second common seed does (--seeds 2 or more).")
     failed = [row for row in unfinished if row.status == "failed"]

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from results.effects import Explained
+from results.exchange import readable
 from results.row import CONTEXT, MEASURED
 from results.together import LUCK, beyond_luck, cells_of, p_in_words, pairs, sentence, stand_out
 from search.importance import ENOUGH
@@ -32,7 +33,7 @@ def say(one: Explained, importances: Mapping[str, float], *, every_pair: bool) -
         _say_axis(name, records(effects[effects["axis"] == name]), one.on)
     print()
     _say_pairs(one, every=every_pair)
-    print("\n".join([*_verdict(axes), *_untold(axes, effects), *_caveats(one)]))
+    print("\n".join(map(readable, [*_verdict(axes), *_untold(axes, effects), *_caveats(one)])))
 
 
 def _about(one: Explained) -> list[str]:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from results.confirmed import Confirmation
+from results.exchange import readable
 from results.row import Row
 from search.objective import EpochReport
 from search.verdict import went
@@ -82,10 +83,10 @@ class Progressing:
             self.best = row
 
     def _best_text(self) -> str:
-        return "" if self.best is None else f"best {self.best.accuracy:.2%} {self.best.design}"
+        return "" if self.best is None else readable(f"best {self.best.accuracy:.2%} {self.best.design}")
 
     def _say(self, text: str) -> None:
-        self.bar.console.print(text, markup=False, soft_wrap=True)
+        self.bar.console.print(readable(text, keep="\n"), markup=False, soft_wrap=True)
 
 
 class Confirming(Progressing):

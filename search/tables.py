@@ -153,7 +153,8 @@ _TEXTS: tuple[str, ...] = (
     "a",
     "b",
 )
-_TEXTS += ("squeeze", "wavelet", "selection", "statistic", "excitation", "placement", "method", "column", "meaning")
+_TEXTS += ("squeeze", "wavelet", "frequencies", "bands", "selection", "statistic", "excitation", "placement")
+_TEXTS += ("method", "column", "meaning")
 _PER_CENT = ("accuracy", "accuracy_sd", "accuracy_low", "accuracy_high", "expected", "accuracy_a", "accuracy_b")
 
 

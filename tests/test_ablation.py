@@ -7,7 +7,9 @@ give what they are told to.
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +30,7 @@ from search import ablate
 from search_space import AttentionDesign
 from search_space.errors import UserError
 from search_space.words import neighbours
+from trainers.environment import hardware, pick_device
 
 Attnas = Callable[..., Done]
 
@@ -70,7 +73,11 @@ def test_differences_are_over_the_seeds_that_both_have() -> None:
     rows += [a_row(network_key="apart", seed=9, accuracy=0.9)]
     axis_of = {"near": "depth", "lost": "reduction", "apart": "depth", "never": "depth"}
     found = ablation(frame_of(rows), "base", axis_of).set_index("network_key")
-    assert list(found["n"]) == [3, 2, 0, 0] and list(found["axis"])[1:] == ["depth", "reduction", "depth"]
+    assert (
+        list(found["n"]) == [3, 2, 0, 0]
+        and set(found["df"]) == {1}
+        and list(found["axis"])[1:] == ["depth", "reduction", "depth"]
+    )
     assert found.loc["base", "axis"] is None and np.isnan(found.loc["base", "difference"])
     assert found.loc["near", "difference"] == pytest.approx(0.1) and found.loc["near", "macs_difference"] == 20
     assert found.loc[["lost", "apart"], ["difference", "low"]].isna().all(axis=None)
@@ -93,7 +100,7 @@ WORDS = ["--data", "synthetic", "--recipe", "smoke", "--backbone", "resnet8", "-
 
 
 def test_a_dry_run_says_what_it_would_train_and_writes_nothing(attnas: Attnas, tmp_path: Path) -> None:
-    done = attnas("ablate", "dct-top4/mlp-r8", "--axes", "reduction,frequencies", *WORDS, "--dry-run", "--json")
+    done = attnas("ablate", "dct-top4/mlp-r8", "--axes", "reduction,selection", *WORDS, "--dry-run", "--json")
     assert done.code == 0, done.err
     found = json.loads(done.out)
     expected = [text for axis in ("reduction", "frequencies") for text in neighbours_of("dct-top4/mlp-r8")[axis]]
@@ -105,7 +112,34 @@ def test_a_dry_run_says_what_it_would_train_and_writes_nothing(attnas: Attnas, t
 
 def test_a_dry_run_in_words(attnas: Attnas, untimed: None) -> None:
     said = attnas("ablate", "dct-top4/mlp-r8", "--axes", "reduction", *WORDS, "--dry-run")
-    assert "9 trainings, 9 still to do, about 18 s (2 s each" in said.out and "dct-top4/mlp-r16" in said.out
+    assert "9 trainings, 0 already there, 9 still to do: about 18 s (2 s each, measured on a few steps)" in said.out
+    assert "reduction    dct-top4/mlp-r16" in said.out
+
+
+def test_what_rows_of_the_same_recipe_took_tells_the_time_before_a_dry_run_and_a_real_one(
+    attnas: Attnas, monkeypatch: Any
+) -> None:
+    """Oracle: the median of 10, 20 and 90 seconds; no step is trained to tell the time."""
+    pretend(monkeypatch)
+    monkeypatch.setattr(ablate, "short_trial", None)
+    command = ["ablate", "avg/mlp-r16", "--axes", "reduction", *WORDS]
+    assert attnas("train", "avg/mlp-r16", "--seeds", 3, *WORDS).code == 0
+    with open_store("sqlite:///attnas.db") as store:
+        for row, seconds in zip(store.rows(), (10.0, 90.0, 20.0), strict=True):
+            store.finish(replace(row, seed=row.seed + 10, seconds=seconds, hardware=machine()))
+            store.finish(replace(row, seed=row.seed + 20, seconds=1e6, hardware="of others"))
+    ahead = (
+        "9 trainings, 0 already there, 9 still to do: about 3 min (20 s each, the median of 3 rows of the same recipe)"
+    )
+    dry = attnas(*command, "--dry-run")
+    assert ahead in dry.out and "reduction    avg/mlp-r4" in dry.out and number_of_rows() == 9
+    found = json.loads(attnas(*command, "--dry-run", "--json").out)
+    assert (found["seconds_each"], found["rows"], found["measured"], found["elsewhere"]) == (20.0, 3, False, False)
+    assert ahead in attnas(*command).err and number_of_rows() == 18
+
+
+def machine() -> str:
+    return hardware(pick_device(None))
 
 
 def test_the_last_seed_that_there_is_may_be_used(attnas: Attnas, untimed: None) -> None:
@@ -142,7 +176,7 @@ def test_neighbours_are_trained_once_with_common_seeds_and_compared(
     assert all(gap == pytest.approx(0.1 * design.startswith("dct")) for design, gap in gaps.items())
     again = attnas(*command)
     trainings = 3 * len(found["lines"])
-    assert f"{trainings} trainings, 0 still to do" in again.err and "smoke" in again.out
+    assert f"{trainings} trainings, {trainings} already there, 0 still to do" in again.err and "smoke" in again.out
     assert "Better than the design, beyond luck: dct-" in again.out
     with open_store("sqlite:///attnas.db") as store:
         rows = store.rows()
@@ -211,6 +245,23 @@ def number_of_rows() -> int:
         return len(store.rows())
 
 
+def test_no_text_of_a_storage_steers_the_terminal(attnas: Attnas, monkeypatch: Any, untimed: None) -> None:
+    """Every text that a row shows holds escape sequences; what is told apart by hashes is not touched."""
+    pretend(monkeypatch, fails=lambda design: design.reduction == 4)
+    command = ["ablate", "avg/mlp-r16", "--axes", "reduction,squeeze", *WORDS, "--seeds", 2]
+    assert attnas(*command).code == 0
+    steers = "\x1b[2J\x1b]0;owned\x07\u202e"
+    shown = ", ".join(
+        f"{name} = ?1" for name in ("design", "data", "recipe", "hardware", "precision", "error", "owner")
+    )
+    with closing(sqlite3.connect("attnas.db")) as connection, connection:
+        connection.execute(f"UPDATE evaluations SET {shown}", (steers,))
+    for words in ([], ["--dry-run"], ["--json"], ["--seeds", 3]):
+        done = attnas(*command, *words)
+        assert done.code == 0 and not set(done.out + done.err) & set("\x1b\x07\u202e"), words
+    assert "\\x1b[2J" in attnas(*command).out
+
+
 def test_a_neighbour_that_fails_is_said_and_does_not_stop_the_others(
     attnas: Attnas, monkeypatch: Any, untimed: None
 ) -> None:
@@ -227,6 +278,7 @@ def test_a_real_ablation_of_real_trainings(attnas: Attnas, tree: Path) -> None:
     assert done.code == 0, done.err
     assert "folder:little-images at 8 px, validation split, resnet8" in done.out
     assert "avg/conv1d-k7" in done.out and "avg/conv1d-k3" not in done.out  # ECA's own kernel there: the same network
+    assert "hardly known itself (1 degree of freedom)" in done.out
     one = attnas(*command, "--seeds", 1)
     assert one.code == 0 and "Nothing tells luck from difference" in one.out
 

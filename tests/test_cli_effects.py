@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from conftest import Done
@@ -81,6 +82,24 @@ def test_bad_questions_are_refused(attnas: Attnas, words: list[str], named: str)
     kept([trained("avg/mlp-r4"), trained("max/mlp-r4")])
     done = attnas("results", "effects", *words)
     assert done.code == 2 and done.err.startswith("error: ") and named in done.err, done.err
+
+
+@pytest.mark.parametrize("number", [9, 1000])
+def test_no_text_of_a_storage_steers_the_terminal(attnas: Attnas, number: int) -> None:
+    """Rows enough for effects and too few."""
+    steers = "\x1b[2J\x1b]0;owned\x07\u202e"
+    texts = dict.fromkeys(("data", "recipe", "hardware", "precision", "commit", "design"), steers)
+    layered = trained("avg/mlp-r4 | max/mlp-r4")
+    kept([replace(row, **texts, versions={steers: steers}) for row in [*searched(0.02)[:number], layered]])
+    for words in (
+        ["effects"],
+        ["effects", "--interactions"],
+        ["effects", "--json"],
+        ["plot", "effects", "-o", "f.png"],
+    ):
+        done = attnas("results", *words)
+        assert done.code in (0, 2) and not set(done.out + done.err) & set("\x1b\x07\u202e"), words
+    assert "\\x1b[2J" in attnas("results", "effects").out
 
 
 def test_two_axes_that_are_one_and_the_same_say_that_nothing_can_be_said(attnas: Attnas) -> None:

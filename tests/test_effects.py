@@ -17,7 +17,7 @@ from test_results_ranking import frame_of
 from test_results_row import a_row
 
 from results.effects import axes, effects, explain, interactions
-from results.factors import FACTORS, experiment, levels_of
+from results.factors import FACTORS, experiment, levels_of, named_axes
 from results.row import Row
 from search_space import Space
 from search_space.errors import UserError
@@ -158,6 +158,15 @@ def test_what_cannot_be_asked_is_refused_by_name(options: dict[str, Any], named:
         explain(frame_of(searched()), **options)
     with pytest.raises(UserError, match="lacks the columns seed"):
         explain(frame_of(searched()).drop(columns="seed"))
+
+
+def test_selection_is_the_frequencies_of_a_dct_and_the_bands_of_a_wavelet() -> None:
+    assert named_axes(["squeeze", "selection", "bands"]) == ["squeeze", "frequencies", "bands"]
+    assert named_axes(["selection"], {"squeeze": 1, "bands": 2}) == ["bands"]
+    texts = [f"{left}/mlp-r{r}" for left in ("dct-low4", "dct-top8", "haar-d1-all", "haar-d1-details") for r in (4, 8)]
+    frame = frame_of([trained(text, 0.5 + 0.01 * number) for number, text in enumerate(texts)])
+    pd.testing.assert_frame_equal(axes(frame, axes=["selection"]), axes(frame, axes=["frequencies", "bands"]))
+    assert list(axes(frame, axes=["selection"])["axis"]) == ["frequencies", "bands"]
 
 
 @settings(max_examples=8, deadline=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import defaultdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from results.query import AXIS_COLUMNS, QUERY_COLUMNS
 from results.row import COLUMNS, Row
 from results.spread import half_width
 from results.summary import summarise
+from search_space import Space
 from search_space.errors import UserError
 
 TEXTS = ["none", "avg/mlp-r16", "avg/mlp-r4", "dct-top16/mlp-r4", "dct-low2-each/conv1d", "haar-d2-all/conv1d-k3"]
@@ -49,6 +51,7 @@ def stored(storage_url: str) -> Store:
 
 
 def test_every_column_of_a_row_and_every_axis_is_documented_in_order() -> None:
+    assert {name for name in AXES if name != "selection"} == {field.name for field in fields(Space)}
     assert tuple(ROWS) == COLUMNS and tuple(DOCUMENTED_AXES) == AXIS_ORDER
     assert all(line["meaning"] and line["kind"] in ("text", "integer", "number", "json") for line in documented())
     assert set(QUERY_COLUMNS) | set(AXIS_COLUMNS) == {*COLUMNS, *AXES} - {"curves", "versions", "error"}
@@ -114,6 +117,9 @@ def test_more_rows_than_are_read_at_once_all_come_and_once(store: Store, monkeyp
         ("excitation not in ('conv1d',)", lambda a: a["excitation"] not in (None, "conv1d")),
         ("each == 'true'", lambda a: a["each"] is True),
         ("depth == kernel or 2 == depth", lambda a: a["depth"] == 2),
+        ("bands == 'all'", lambda a: a["squeeze"] == "wavelet" and a["selection"] == "all"),
+        ("frequencies is not None", lambda a: a["squeeze"] == "dct"),
+        ("selection == frequencies", lambda a: a["squeeze"] == "dct"),
         ("squeeze == 'unreadable'", lambda a: a["squeeze"] == "unreadable"),
         # unknown, and so not false, of what has no wavelet
         ("not (squeeze == 'avg' or wavelet == 'haar')", lambda a: a["wavelet"] not in (None, "haar")),
