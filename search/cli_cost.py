@@ -109,10 +109,10 @@ def at_placement(design: AttentionDesign | Layered, placement: str | None) -> At
 
 def is_small(backbone: str) -> bool:
     """Whether the backbone is one for 32-pixel images; a user's own is taken for one, as the proxy data are small."""
-    from trainers.cifar_resnet import CIFAR
     from trainers.factories import is_factory
+    from trainers.small_shapes import SMALL
 
-    return backbone in CIFAR or is_factory(backbone)
+    return backbone in SMALL or is_factory(backbone)
 
 
 def network_size(backbone: str, image_size: int | None) -> int:

@@ -15,6 +15,9 @@ from postgres import postgres, postgres_url, pytest_terminal_summary  # noqa: F4
 
 from results import Store, open_store
 from trainers.image_data import ImageData
+from trainers.timm_import import prepare
+
+prepare()  # for the tests that import timm before what needs it
 
 _LONG = ("ray_engine", "chaos", "search_pool", "laws_export", "cli_networks", "search", "retrain_resume")
 """Files of minutes, which mostly wait for processes: begun last, one of them would keep a core idle."""

@@ -30,7 +30,7 @@ from search.small_maps import small_maps
 from search_space import find_design
 from search_space.errors import UserError
 from trainers import sites
-from trainers.cifar_resnet import CIFAR
+from trainers.small_shapes import SMALL
 
 
 class Page(HTMLParser):
@@ -308,7 +308,7 @@ def test_the_squeeze_that_is_drawn_is_the_first_with_patterns_and_the_winners_is
 def test_the_maps_of_our_networks_are_told_without_torch_as_torch_tells_them(size: int) -> None:
     """Oracle: `trainers.sites`, which runs the network on torch's meta device."""
     design = find_design("dct-top16/mlp-r16")
-    for name in CIFAR:
+    for name in SMALL:
         first = {(site.height, site.width): site for site in reversed(sites(name, size, design))}
         told = small_maps(design, name, size)
         assert told is not None

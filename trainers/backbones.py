@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from search_space import NONE, AttentionDesign, Site
 from search_space.layered import Layered
 from search_space.sites import check
-from trainers.cifar_resnet import CIFAR, CifarResNet
+from trainers.cifar_resnet import CifarResNet
 from trainers.factories import build_factory, cause, is_factory, slots, source_digest
 from trainers.families import BackboneError, Place, carry, places
+from trainers.small_shapes import SMALL
 from trainers.timm_import import prepare
 
 prepare()
@@ -132,8 +133,8 @@ def _bridged(design: AttentionDesign | Layered) -> bool:
 def _plain(name: str, num_classes: int) -> nn.Module:
     if is_factory(name):
         return build_factory(name, num_classes)
-    if name in CIFAR:
-        return CifarResNet(*CIFAR[name], num_classes)
+    if name in SMALL:
+        return CifarResNet(SMALL[name], num_classes)
     if any(
         name.startswith(family.prefix) and is_model_in_modules(name, family.module) for family in _FAMILIES.values()
     ):
@@ -161,7 +162,7 @@ def _places(name: str, net: nn.Module, placement: str, *, bridged: bool, moved: 
 
 
 def _unknown(name: str) -> str:
-    known = [*CIFAR]
+    known = [*SMALL]
     for family in _FAMILIES.values():
         known += timm.list_models(f"{family.prefix}*", module=family.module)
     near = difflib.get_close_matches(name, known, n=3)
@@ -171,7 +172,7 @@ def _unknown(name: str) -> str:
 
 def _allowed() -> str:
     families = "; ".join(f"{family} ({entry.examples})" for family, entry in _FAMILIES.items())
-    return f"{', '.join(CIFAR)}; of timm: {families}; or a function of yours, package.module:factory"
+    return f"{', '.join(SMALL)}; of timm: {families}; or a function of yours, package.module:factory"
 
 
 def _no_place(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from trainers.small_shapes import Shape
 from trainers.timm_import import prepare
 
 prepare()
@@ -13,10 +14,10 @@ from timm.models.resnet import BasicBlock, Bottleneck  # noqa: E402
 class CifarResNet(nn.Module):
     """ResNet for small images: 3x3 stem, no max pooling, timm's blocks, 1x1-convolution shortcuts (option B)."""
 
-    def __init__(
-        self, block: type[BasicBlock | Bottleneck], depths: list[int], widths: list[int], num_classes: int
-    ) -> None:
+    def __init__(self, shape: Shape, num_classes: int) -> None:
         super().__init__()
+        block: type[BasicBlock | Bottleneck] = Bottleneck if shape.is_bottleneck else BasicBlock
+        depths, widths = shape.depths, shape.widths
         self.stem = nn.Sequential(
             nn.Conv2d(3, widths[0], 3, padding=1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)
         )
@@ -42,12 +43,3 @@ class CifarResNet(nn.Module):
 
 def _projection(channels: int, out: int, stride: int) -> nn.Module:
     return nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
-
-
-# 6n + 2 layers with 16, 32, 64 channels (He et al. 2016, section 4.2); the ImageNet shapes with a 3x3 stem
-CIFAR: dict[str, tuple[type[BasicBlock | Bottleneck], list[int], list[int]]] = {
-    **{f"resnet{6 * n + 2}": (BasicBlock, [n] * 3, [16, 32, 64]) for n in (1, 3, 5, 9, 18)},
-    "resnet18-cifar": (BasicBlock, [2, 2, 2, 2], [64, 128, 256, 512]),
-    "resnet34-cifar": (BasicBlock, [3, 4, 6, 3], [64, 128, 256, 512]),
-    "resnet50-cifar": (Bottleneck, [3, 4, 6, 3], [64, 128, 256, 512]),
-}
