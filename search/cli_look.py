@@ -67,7 +67,7 @@ def compare(
     from results.comparison import compare as difference
     from results.frames import frame_of
     from results.lines import NEEDED, lines
-    from search.tables import Output, context_line, deliver, markdown, records, table
+    from search.tables import INTERVAL, Output, context_line, deliver, markdown, records, table
     from search.twins import keys_like, rows_of
     from search_space import find_design
 
@@ -88,7 +88,7 @@ def compare(
     columns = ["design", "n", "accuracy", "loss", "macs", "params", "latency", "memory", "seconds"]
     texts = []
     for number, line in enumerate(records(found)):
-        both = [_side(line, name, [*columns, "accuracy_low"]) for name in ("a", "b")]
+        both = [_side(line, name, [*columns, *INTERVAL]) for name in ("a", "b")]
         said = _verdict(line)
         if as_markdown:
             texts.append(f"{context_line(line)}\n\n{markdown(both, columns)}\n\n{said}")

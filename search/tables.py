@@ -158,9 +158,12 @@ _TEXTS += ("method", "column", "meaning")
 _PER_CENT = ("accuracy", "accuracy_sd", "accuracy_low", "accuracy_high", "expected", "accuracy_a", "accuracy_b")
 
 
+INTERVAL = ("accuracy_low", "accuracy_high")
+
+
 def with_interval(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     """`columns`, and the interval where a mean is among them: it is drawn beside the mean."""
-    beside = ["accuracy_low"] if "accuracy" in columns and "accuracy_low" in frame.columns else []
+    beside = INTERVAL if "accuracy" in columns and "accuracy_low" in frame.columns else ()
     return list(dict.fromkeys([*columns, *beside]))
 
 
@@ -233,11 +236,19 @@ def _cell(name: str, row: dict[str, Any]) -> str:
     value = row[name]
     if value is None:
         return "-"
-    if name == "accuracy" and row.get("accuracy_low") is not None:
-        return f"{100 * value:.2f} ± {100 * (value - row['accuracy_low']):.2f}"
+    low, high = (row.get(end) for end in INTERVAL)
+    if name == "accuracy" and low is not None and high is not None:
+        return _with_ends(value, low, high)
     if name in _WRITTEN and isinstance(value, int | float):
         return _WRITTEN[name](value)
     return f"{value:.4g}" if isinstance(value, float) else readable(str(value))
+
+
+def _with_ends(mean: float, low: float, high: float) -> str:
+    """`20.20 ± 1.03`, or `31.64 (0.00 to 83.24)` where 0 or 100 % cuts the interval off."""
+    if math.isclose(mean - low, high - mean, abs_tol=1e-9):
+        return f"{100 * mean:.2f} ± {100 * (mean - low):.2f}"
+    return f"{100 * mean:.2f} ({100 * low:.2f} to {100 * high:.2f})"
 
 
 def context_line(row: dict[str, Any]) -> str:

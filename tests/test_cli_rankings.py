@@ -1,0 +1,46 @@
+"""What `attnas results top` and `pareto` print beside the numbers: how sure they are, and of what they speak."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from test_results_row import a_row
+
+from results import open_store
+
+URL = "sqlite:///attnas.db"
+
+
+def stored(*rows: dict[str, Any]) -> None:
+    """In the folder one is in, a design under its own text."""
+    with open_store(URL) as store:
+        for row in rows:
+            text = row.get("design", "none")
+            store.finish(a_row(**{"design": text, "key": text, "network_key": text} | row))
+
+
+def seeds(design: str, *accuracies: float, **other: Any) -> list[dict[str, Any]]:
+    return [{"design": design, "seed": n, "accuracy": accuracy, **other} for n, accuracy in enumerate(accuracies)]
+
+
+def test_an_interval_ends_where_no_accuracy_can_be(attnas: Callable[..., Any]) -> None:
+    """Two seeds, 0.1 and 0.5: the mean is 30 %, Student's half-width 12.71 times their standard error of 20 points."""
+    stored(*seeds("avg/mlp-r16", 0.1, 0.5))
+    for words in (["top"], ["pareto"], ["top", "--markdown"]):
+        assert "30.00 (0.00 to 100.00)" in attnas("results", *words).out
+    [row] = json.loads(attnas("results", "top", "--json").out)
+    assert (row["accuracy_low"], row["accuracy_high"]) == (0.0, 1.0)
+    assert "± (or from to, where 0 or 100 % cuts it) is the 95 % interval" in attnas("results", "top").out
+    stored(*seeds("none", 0.40, 0.44))
+    by = attnas("results", "top", "--group-by", "reduction").out
+    assert "± its 95 % interval" in by and "from to" not in by, "a group of one design has no interval"
+
+
+def test_that_designs_are_not_seen_to_differ_is_said_once(attnas: Callable[..., Any]) -> None:
+    """Equal means with luck between the seeds: all that the order shows is luck."""
+    stored(*seeds("avg/mlp-r16", 0.40, 0.44), *seeds("avg/conv1d", 0.44, 0.40), *seeds("none", 0.45, 0.39))
+    assert attnas("results", "top").out.count("not seen to differ") == 1
+    stored(*seeds("dct-top16/mlp-r16", 0.80, 0.82))
+    assert "not seen to differ" not in attnas("results", "top").out
