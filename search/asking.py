@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from results.axes import with_axes
 from results.columns import AXES, HEAVY, check_columns, columns_to_group
+from results.exchange import readable
 from results.frames import frame_of, sorted_frame
 from results.lines import SUMMARY, lines
 from results.row import COLUMNS, CONTEXT
@@ -147,7 +148,7 @@ class Asking:
             print(("\n" if number else "") + context_line(records(part.head(1))[0]))
             table(records(part[with_interval(part, chosen)]), chosen)
             for note in notes(part):
-                print(note)
+                print(readable(note))
 
 
 def _known(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from results.exchange import readable
 from search.result_options import CSV, JSON, WHERE
 from search.storage import STORAGE, STORAGE_DEFAULT, open_storage
 from search.wording import points
@@ -93,10 +94,9 @@ def _show_fidelity(rows: list[dict[str, Any]], k: int, across: bool) -> None:
     from search.tables import table
 
     first = rows[0]
-    where = (
-        f"{first['dear_data']}, {first['dear_backbone']}, recipe {first['dear_recipe']} ({first['dear_recipe_hash']})"
-    )
-    print(f"against {where}, {first['dear_epochs']} of {first['dear_schedule_epochs']} epochs, means over seeds")
+    recipe = f"recipe {first['dear_recipe']} ({first['dear_recipe_hash']})"
+    epochs = f"{first['dear_epochs']} of {first['dear_schedule_epochs']} epochs"
+    print(readable(f"against {first['dear_data']}, {first['dear_backbone']}, {recipe}, {epochs}, means over seeds"))
     shown = [
         {
             "measure": _measure(row, across),
@@ -111,7 +111,7 @@ def _show_fidelity(rows: list[dict[str, Any]], k: int, across: bool) -> None:
     ]
     table(shown, list(shown[0]))
     for line in _fidelity_notes(rows, across):
-        print(line)
+        print(readable(line))
 
 
 def _measure(row: dict[str, Any], across: bool) -> str:

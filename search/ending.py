@@ -7,6 +7,7 @@ import signal
 import sys
 from typing import Any
 
+from results.exchange import readable
 from search.budget import Stop
 from search.halving import Rungs
 from search.snapshot import Standing
@@ -55,7 +56,7 @@ def say_end(view: View, stop: Stop, storage: str) -> None:
         )
     where = "" if storage == STORAGE_DEFAULT else f" --storage {shlex.quote(without_password(storage))}"
     lines.append(f"Next: attnas results top{where}; attnas results pareto{where}")
-    print("\n".join(lines), file=sys.stderr)
+    print("\n".join(map(readable, lines)), file=sys.stderr)
 
 
 def _why(view: View, stop: Stop) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from results.best import Look
 from results.confirmed import Arm, Confirmation
+from results.exchange import readable
 from results.reported import Gap, Report
 from results.spread import LEVEL
 from search.tables import context_line
@@ -18,7 +19,12 @@ _SECOND = "Not the first look at the test split"
 
 
 def verdict(state: Confirmation) -> Iterator[str]:
-    """Lines: the race, who won it, what fresh seeds say of the leader, what to do next."""
+    """Lines: the race, who won it, what fresh seeds say of the leader, what to do next. A plan may come from anywhere:
+    nothing in them can steer a terminal."""
+    return map(readable, _lines(state))
+
+
+def _lines(state: Confirmation) -> Iterator[str]:
     yield f"{state.study}: {context_line(state.context)}"
     yield ""
     yield from _race(state)

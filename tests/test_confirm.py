@@ -237,6 +237,17 @@ def test_designs_that_are_alike_are_a_set_and_no_winner(world, setting, store):
     assert "can't be told apart from the best" in said and "n = 3" in said
 
 
+def test_no_text_of_a_plan_steers_the_terminal(world, setting, store):
+    _, state = confirmed(setting, store)
+    steers = "\x1b[2J\x07"
+    arms = tuple(replace(arm, design=steers) for arm in state.arms)
+    means = tuple(replace(mean, design=steers) for mean in state.report.means)
+    forged = replace(state, study=steers, arms=arms, standing=(steers,), leader=steers, winner=steers)
+    forged = replace(forged, report=replace(state.report, means=means, recipe=steers))
+    for told in (forged, replace(forged, winner=None)):
+        assert all(line.isprintable() for line in verdict(told)) and "\\x1b[2J" in "\n".join(verdict(told))
+
+
 def on_test(setting, **changes):
     return replace(setting, recipe=PROXY.changed(**({"epochs": 6, "batch_size": 60} | changes)), split="test")
 
