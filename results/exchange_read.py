@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -165,7 +166,15 @@ def _checked_sums(path: Path) -> dict[str, str]:
     """{name: SHA-256} of the files of an export, which they have."""
     told = path / exchange.SUMS
     if not told.exists() and not told.is_symlink():
-        raise ExchangeError(f"{path} holds no {exchange.SUMS}; give a directory that `attnas results export` wrote")
+        within = sorted(found.parent.name for found in path.glob(f"*/{exchange.SUMS}"))
+        raise ExchangeError(
+            f"{path} holds no {exchange.SUMS}; give "
+            + (
+                f"the exports in it: {', '.join(shlex.quote(str(path / name)) for name in within)}"
+                if within
+                else "a directory that `attnas results export` wrote"
+            )
+        )
     sums: dict[str, str] = {}
     for number, line in enumerate(_whole(told).decode("ascii", "backslashreplace").splitlines(), start=1):
         found = _SUM.fullmatch(line)

@@ -101,7 +101,7 @@ def compare(
 
 
 def sql(
-    statement: Annotated[str, typer.Argument(help="One SELECT from rows, evaluations, studies or latencies.")],
+    statement: Annotated[str, typer.Argument(help="One SELECT from rows, evaluations, studies, latencies or recipes.")],
     storage: STORAGES = STORAGES_DEFAULT,
     as_json: JSON = False,
     as_csv: CSV = False,
@@ -111,7 +111,8 @@ def sql(
 ) -> None:
     """SQL of your own on a copy in memory, in SQLite's dialect: it can write nothing and read nothing beside it.
 
-    `rows` has the columns that `attnas results columns` lists under rows and axes.
+    `rows` has the columns that `attnas results columns` lists under rows and axes. A statement that takes a
+    minute, or on Linux 4 GiB of memory, is stopped.
     """
     from results.sandbox import select
     from search.tables import Output, as_json_text, deliver, markdown, table
