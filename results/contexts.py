@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from results.counted import counted
 from results.row import CONTEXT, MEASURED
 from search_space.errors import UserError
 
@@ -52,7 +53,7 @@ def words_of(row: Mapping[Any, Any] | pd.Series[Any]) -> str:
     return (
         f"{row['data']} ({row['num_classes']} classes) at {row['image_size']} px, {row['split']} split, "
         f"{row['backbone']}, recipe {row['recipe']} ({str(row['recipe_hash'])[:8]}), "
-        f"{row['epochs']} of {row['schedule_epochs']} epochs"
+        f"{row['epochs']} of {counted(row['schedule_epochs'], 'epoch')}"
     )
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from results import exchange, exchange_check, recipes, studies
+from results.counted import counted
 from results.exchange import ExchangeError
 from results.exchange_check import RefusedError
 from results.latencies import Latency
@@ -90,7 +91,8 @@ class Directory:
                 yield row
         self._check_unchanged(exchange.ROWS, sum_.hexdigest())
         if number != self._rows:
-            raise ExchangeError(f"{path} has {number} rows, {exchange.MANIFEST} says {self._rows}: get it again")
+            has = counted(number, "row")
+            raise ExchangeError(f"{path} has {has}, {exchange.MANIFEST} says {self._rows}: get it again")
 
     def studies(self) -> list[Study]:
         return self._list(exchange.STUDIES, exchange_check.study)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from results.counted import counted
 from results.exchange import readable
 from search.result_options import CSV, JSON, MARKDOWN, OUTPUT, PARQUET, WHERE
 from search.storage import STORAGES, STORAGES_DEFAULT, open_storages, without_password
@@ -43,7 +44,7 @@ def show(
     if written.is_data:
         deliver(frame, written, [])
         return
-    print(f"{wanted}  key {wanted.key}  {len(frame)} evaluations")
+    print(f"{wanted}  key {wanted.key}  {counted(len(frame), 'evaluation')}")
     for row in records(frame):
         _show_row(row)
 

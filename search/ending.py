@@ -7,6 +7,7 @@ import signal
 import sys
 from typing import Any
 
+from results.counted import counted
 from results.exchange import readable
 from search.budget import Stop
 from search.halving import Rungs
@@ -42,7 +43,8 @@ def say_end(view: View, stop: Stop, storage: str) -> None:
     if best is not None:
         values = ", ".join(quantity(name, value) for name, value in best.values.items())
         lines.append(
-            f"Best of {view.snapshot.ranking.measured} after {view.snapshot.ranking.epochs} epochs: "
+            f"Best of {view.snapshot.ranking.measured} after "
+            f"{counted(view.snapshot.ranking.epochs or 0, 'epoch')}: "
             f"{best.design} ({values})"
         )
     rungs = None if view.study is None else view.study.plan.rungs
@@ -62,10 +64,8 @@ def say_end(view: View, stop: Stop, storage: str) -> None:
 def _why(view: View, stop: Stop) -> str:
     if stop.signal is not None:
         rows = sum(view.snapshot.rungs.values())
-        return (
-            f"Ended by {signal.Signals(stop.signal).name}: {rows} finished evaluations of {view.snapshot.trials} "
-            "trials are kept, the same command goes on."
-        )
+        kept = f"{counted(rows, 'finished evaluation')} of {counted(view.snapshot.trials, 'trial')}"
+        return f"Ended by {signal.Signals(stop.signal).name}. Kept: {kept}; the same command goes on."
     again = " The same command goes on." if view.why == "the time is up" else ""
     return f"Done: {view.why}.{again}"
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from results.counted import counted
 from results.row import CONTEXT, LABELS
 from search_space.errors import UserError
 
@@ -60,7 +61,7 @@ def pick_context(
     most = max(map(len, fitting))
     chosen = before or [rows for rows in fitting if len(rows) == most]
     if len(chosen) > 1:
-        alike = "were asked the same before" if before else f"have {most} complete rows each"
+        alike = "were asked the same before" if before else f"have {counted(most, 'complete row')} each"
         raise UserError(
             f"{len(chosen)} contexts {alike}, and they can't be mixed; {_there(chosen)}. Say which one: --study, "
             "--data, --backbone, --image-size, --recipe or --epochs."
@@ -111,8 +112,9 @@ def _there(groups: list[pd.DataFrame]) -> str:
     lines = []
     for rows in groups[:8]:
         row = rows.iloc[0]
-        what = f"{row['data']} at {row['image_size']} px, {row['backbone']}, {row['recipe']}, {row['epochs']} epochs"
-        lines.append(f"{what}, recipe {row['recipe_hash']} ({len(rows)} rows)")
+        what = f"{row['data']} at {row['image_size']} px, {row['backbone']}, {row['recipe']}"
+        how = f"{counted(row['epochs'], 'epoch')}, recipe {row['recipe_hash']}"
+        lines.append(f"{what}, {how} ({counted(len(rows), 'row')})")
     return "there are: " + "; ".join(lines)
 
 

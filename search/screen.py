@@ -35,7 +35,7 @@ def sum_up(snapshot: Snapshot, budget: Budget) -> str:
     """`7 of 40 trials begun, 21.5 of 100 epochs, about 12 min left`."""
     trials = f"{snapshot.trials}" + ("" if budget.trials is None else f" of {budget.trials}")
     epochs = "" if budget.epochs is None else f", {snapshot.epochs:g} of {budget.epochs:g} epochs"
-    return f"{trials} trials begun{epochs}{_time_left(snapshot)}"
+    return f"{trials} {'trial' if trials == '1' else 'trials'} begun{epochs}{_time_left(snapshot)}"
 
 
 def _time_left(snapshot: Snapshot, since: float = 0.0) -> str:

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from results.columns import GROUPS, MEANS, ROWS
+from results.counted import counted
 from results.exchange import readable
 from results.files import check_folder, write_whole
+from search.wording import moment
 from search_space.errors import UserError
 
 if TYPE_CHECKING:
@@ -95,7 +97,7 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> None:
     sink = pa.BufferOutputStream()
     parquet.write_table(pa.Table.from_pandas(_flat(frame), preserve_index=False), sink)
     write_whole(path, sink.getvalue())
-    print(f"wrote {len(frame):,} rows to {path}", file=sys.stderr)
+    print(f"wrote {counted(len(frame), 'row')} to {path}", file=sys.stderr)
 
 
 def _flat(frame: pd.DataFrame) -> pd.DataFrame:
@@ -223,6 +225,7 @@ _WRITTEN: dict[str, Callable[[float], str]] = {
     **dict.fromkeys(_PER_CENT, lambda value: f"{100 * value:.2f}"),
     **dict.fromkeys(("latency", "latency_seconds"), lambda value: f"{1e3 * value:.3f}"),
     **dict.fromkeys(("memory", "peak_memory_bytes"), lambda value: f"{value / 2**20:,.0f}"),
+    **dict.fromkeys(("started", "finished", "heartbeat"), lambda value: moment(value, "%H:%M:%S")),
     "macs": lambda value: f"{value / 1e6:,.3f}",
     "params": lambda value: f"{value:,.0f}",
 }
@@ -255,5 +258,6 @@ def context_line(row: dict[str, Any]) -> str:
     """What a ranked table speaks of, above it."""
     return readable(
         f"{row['data']} at {row['image_size']} px, {row['split']} split, {row['backbone']}, "
-        f"recipe {row['recipe']} ({row['recipe_hash']}), {row['epochs']} of {row['schedule_epochs']} epochs"
+        f"recipe {row['recipe']} ({row['recipe_hash']}), {row['epochs']} of "
+        f"{counted(row['schedule_epochs'], 'epoch')}"
     )

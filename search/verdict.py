@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from results.best import Look
 from results.confirmed import Arm, Confirmation
+from results.counted import counted
 from results.exchange import readable
 from results.reported import Gap, Report
 from results.spread import LEVEL
@@ -83,7 +84,7 @@ def _fate(arm: Arm, state: Confirmation) -> str:
 
 def _decision(state: Confirmation) -> Iterator[str]:
     if not state.decided:
-        yield f"Not decided yet: {len(state.wanted)} trainings of this round are to come."
+        yield f"Not decided yet: {counted(len(state.wanted), 'training')} of this round to come."
         return
     if state.leader is None:
         yield "Nobody is left: every design failed with some seed."
@@ -110,14 +111,15 @@ def _decision(state: Confirmation) -> Iterator[str]:
 
 def _report(report: Report, title: str) -> Iterator[str]:
     if report.wanted:
-        yield f"{title}: {len(report.wanted)} of {len(report.seeds) * len(report.means)} trainings are to come."
+        yield f"{title}: {len(report.wanted)} of {counted(len(report.seeds) * len(report.means), 'training')} to come."
         return
     seeds = f"seeds {report.seeds[0]} to {report.seeds[-1]}" if len(report.seeds) > 1 else f"seed {report.seeds[0]}"
-    yield f"{title} ({report.split} split, recipe {report.recipe}, {report.epochs} epochs, {seeds}):"
+    yield f"{title} ({report.split} split, recipe {report.recipe}, {counted(report.epochs, 'epoch')}, {seeds}):"
     width = max(len(mean.design) for mean in report.means)
     for mean in report.means:
         if mean.n == 0:
-            yield f"  {mean.design:{width}}  nothing can be said: all {mean.failed} trainings failed"
+            all_failed = "its training failed" if mean.failed == 1 else f"all {mean.failed} trainings failed"
+            yield f"  {mean.design:{width}}  nothing can be said: {all_failed}"
             continue
         failed = f", {mean.failed} failed" if mean.failed else ""
         between = f"{_percent(LEVEL)} interval {points(mean.low)} to {points(mean.high)}"
@@ -130,7 +132,7 @@ def _gap(gap: Gap, leader: str) -> str:
     if math.isnan(gap.gap):
         return f"{leader} less {gap.against}: no seed trained both"
     between = f", {_percent(LEVEL)} interval {100 * gap.low:+.2f} to {100 * gap.high:+.2f}" if gap.n > 1 else ""
-    return f"{leader} less {gap.against}: {100 * gap.gap:+.2f} points{between}, n = {gap.n} pairs of a seed"
+    return f"{leader} less {gap.against}: {100 * gap.gap:+.2f} points{between}, n = {counted(gap.n, 'pair')} of a seed"
 
 
 def _next(state: Confirmation) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 from results.row import Row
 
@@ -39,6 +40,14 @@ def duration(seconds: float) -> str:
         return f"{minutes // 60} h {minutes % 60} min"
     hours = round(seconds / 3600)
     return f"{hours // 24} d {hours % 24} h"
+
+
+def moment(seconds: float, clock: str = "%H:%M") -> str:
+    """Unix seconds as a local date and time; `-` for what no calendar has."""
+    try:
+        return time.strftime(f"%Y-%m-%d {clock}", time.localtime(seconds))
+    except (TypeError, ValueError, OverflowError, OSError):
+        return "-"
 
 
 def size(number_of_bytes: float) -> str:

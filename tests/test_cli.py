@@ -107,7 +107,7 @@ def test_noise_prints_the_ratio_of_the_variances(attnas, tree):
 def test_show_finds_a_design_trained_under_another_spelling_of_the_same_network(attnas, tree):
     attnas("train", "avg/conv1d-k3", "--data", f"folder:{tree}", *SMALL, "--epochs", 1)
     again = attnas("train", "eca", "--data", f"folder:{tree}", *SMALL, "--epochs", 1)
-    assert "1 of 1 trainings already in the storage" in again.err and "training 1/1" in again.err
+    assert "1 of 1 training already in the storage" in again.err and "training 1/1" in again.err
     assert "from its row" in again.err
     assert "avg/conv1d-k3" in attnas("results", "show", "eca").out
     assert attnas("results", "show", "avg/conv1d-k5").code == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from test_results_row import a_row
@@ -44,3 +45,11 @@ def test_that_designs_are_not_seen_to_differ_is_said_once(attnas: Callable[..., 
     assert attnas("results", "top").out.count("not seen to differ") == 1
     stored(*seeds("dct-top16/mlp-r16", 0.80, 0.82))
     assert "not seen to differ" not in attnas("results", "top").out
+
+
+def test_times_are_dates_to_read_and_numbers_for_programs(attnas: Callable[..., Any]) -> None:
+    """Oracle: the standard library's own reading of the time; what no calendar has is a dash."""
+    stored(*seeds("none", 0.4, started=1_700_000_000.25, finished=1e300))
+    words = ("results", "query", "seed >= 0", "--columns", "started,finished")
+    assert attnas(*words).out.split("\n")[1].split() == [*str(datetime.fromtimestamp(1_700_000_000)).split(), "-"]
+    assert json.loads(attnas(*words, "--json").out) == [{"started": 1_700_000_000.25, "finished": 1e300}]

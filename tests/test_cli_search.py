@@ -141,7 +141,7 @@ def test_after_a_signal_the_training_may_end_and_the_code_is_that_of_the_signal(
     monkeypatch.setattr(objective_module, "train", interrupted)
     done = search("--trials", 8, "--no-halving")
     assert done.code == code and len(calls) == 2
-    assert f"Ended by {number.name}: 2 finished evaluations of 2 trials are kept, the same command goes on" in done.err
+    assert f"Ended by {number.name}. Kept: 2 finished evaluations of 2 trials; the same command goes on." in done.err
     assert "Traceback" not in done.err
     again = search("--trials", 8, "--no-halving")
     assert again.code == 0 and "2 of 8 trials already in the storage" in again.err and len(calls) == 8
