@@ -86,6 +86,7 @@ AXES = {
 
 _MEAN = "mean over seeds"
 MEANS = {
+    "preset": Column("text", "the name it was published under: se, fca-ts...; missing where that is its text"),
     "n": Column("integer", "distinct seeds"),
     "accuracy": Column("number", f"top-1, {_MEAN}", "fraction"),
     "accuracy_sd": Column("number", "standard deviation between its seeds", "fraction"),

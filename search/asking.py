@@ -14,6 +14,7 @@ from results.columns import AXES, HEAVY, check_columns, columns_to_group
 from results.exchange import readable
 from results.frames import frame_of, sorted_frame
 from results.lines import SUMMARY, lines
+from results.published import presets
 from results.row import COLUMNS, CONTEXT
 from search.result_options import names
 from search.tables import MOST_ON_SCREEN, Output, context_line, deliver, markdown, records, table, with_interval
@@ -21,11 +22,11 @@ from search.tables import MOST_ON_SCREEN, Output, context_line, deliver, markdow
 if TYPE_CHECKING:
     import pandas as pd
 
-_RANKED = ["design", "n", "accuracy", "expected", "loss", "macs", "params", "latency", "memory", "seconds"]
+_RANKED = ["design", "preset", "n", "accuracy", "expected", "loss", "macs", "params", "latency", "memory", "seconds"]
 _GROUPED = ["rows", "designs", "accuracy", "loss", "macs", "params", "latency", "memory", "seconds"]
 _ROWS = ["design", "data", "split", "backbone", "recipe", "epochs", "seed", "status"]
 _ROWS += ["accuracy", "loss", "macs", "params", "seconds"]
-_MAY_BE_MISSING = ("expected", "latency", "memory", "settled")  # then not shown
+_MAY_BE_MISSING = ("preset", "expected", "latency", "memory", "settled")  # then not shown
 
 _NESTED = ("curves", "versions")  # values without an order
 
@@ -64,14 +65,14 @@ class Asking:
         from results.ranking import top
         from search.notes import on_ranking
 
-        self._emit(self._with_axes(top(read, number, by or "expected")), _RANKED, on_ranking)
+        self._emit(self._described(top(read, number, by or "expected")), _RANKED, on_ranking)
 
     def pareto(self, maximise: list[str], minimise: list[str]) -> None:
         read = self._lines()
         from results.ranking import pareto
         from search.notes import on_means
 
-        self._emit(self._with_axes(pareto(read, maximise, minimise)), _RANKED, on_means)
+        self._emit(self._described(pareto(read, maximise, minimise)), _RANKED, on_means)
 
     def query(self, group_by: list[str]) -> None:
         if group_by:
@@ -107,7 +108,7 @@ class Asking:
         check_columns(self._sorted_by, [name for name in allowed if name not in _NESTED])
 
     def _lines(self) -> pd.DataFrame:
-        self._check([*SUMMARY, *AXES])
+        self._check([*SUMMARY, "preset", *AXES])
         return lines(self.storages, self.where)
 
     def _groups(self, group_by: list[str]) -> pd.DataFrame:
@@ -120,6 +121,11 @@ class Asking:
 
     def _with_axes(self, frame: pd.DataFrame) -> pd.DataFrame:
         return with_axes(frame) if {*self.columns, *self._sorted_by} & set(AXES) else frame
+
+    def _described(self, designs: pd.DataFrame) -> pd.DataFrame:
+        """The few lines that are shown, with the names that people know them by."""
+        designs.insert(list(designs).index("design") + 1, "preset", presets(designs["design"], designs["key"]))
+        return self._with_axes(designs)
 
     # -- writing -------------------------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ def show(
 ) -> None:
     """Every evaluation of a design: its curve, what it cost, where it ran."""
     from results.frames import frame_of
+    from results.published import with_name
     from search.tables import Output, deliver, records
     from search.twins import keys_like, rows_of
     from search_space import find_design
@@ -44,7 +45,7 @@ def show(
     if written.is_data:
         deliver(frame, written, [])
         return
-    print(f"{wanted}  key {wanted.key}  {counted(len(frame), 'evaluation')}")
+    print(f"{with_name(str(wanted), wanted.key)}  key {wanted.key}  {counted(len(frame), 'evaluation')}")
     for row in records(frame):
         _show_row(row)
 
@@ -68,6 +69,7 @@ def compare(
     from results.comparison import compare as difference
     from results.frames import frame_of
     from results.lines import NEEDED, lines
+    from results.published import presets
     from search.tables import INTERVAL, Output, context_line, deliver, markdown, records, table
     from search.twins import keys_like, rows_of
     from search_space import find_design
@@ -83,10 +85,13 @@ def compare(
         if not of_side.any():
             raise UserError(f"no complete row of {text!r} in {', '.join(map(without_password, storage))}")
     found = difference(rows, chosen[0], chosen[1], every)
+    for name, side in zip("ab", sides, strict=True):
+        found[f"preset_{name}"] = presets(found[name], [side.key] * len(found))
     if written.is_data:
         deliver(found, written, [])
         return
-    columns = ["design", "n", "accuracy", "loss", "macs", "params", "latency", "memory", "seconds"]
+    named = ["preset"] if found[["preset_a", "preset_b"]].notna().any(axis=None) else []
+    columns = ["design", *named, "n", "accuracy", "loss", "macs", "params", "latency", "memory", "seconds"]
     texts = []
     for number, line in enumerate(records(found)):
         both = [_side(line, name, [*columns, *INTERVAL]) for name in ("a", "b")]

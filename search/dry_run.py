@@ -9,6 +9,7 @@ from typing import Any
 
 from results.counted import counted
 from results.engine import check_openable
+from results.published import with_name
 from results.store import Store
 from results.table import SCHEMA_VERSION
 from search.budget import Budget
@@ -84,7 +85,7 @@ def say(facts: dict[str, Any]) -> None:
     )
     lines.append("first:" if facts["first"] else "nothing is left to train")
     lines += [
-        f"  {one['design']:40} {quantity('macs', one['macs'])}  {quantity('params', one['params'])}"
+        f"  {with_name(one['design']):40} {quantity('macs', one['macs'])}  {quantity('params', one['params'])}"
         for one in facts["first"]
     ]
     print("\n".join(lines))

@@ -9,6 +9,7 @@ from typing import Any
 
 from results.counted import counted
 from results.exchange import readable
+from results.published import with_name
 from search.budget import Stop
 from search.halving import Rungs
 from search.snapshot import Standing
@@ -45,7 +46,7 @@ def say_end(view: View, stop: Stop, storage: str) -> None:
         lines.append(
             f"Best of {view.snapshot.ranking.measured} after "
             f"{counted(view.snapshot.ranking.epochs or 0, 'epoch')}: "
-            f"{best.design} ({values})"
+            f"{with_name(best.design)}: {values}"
         )
     rungs = None if view.study is None else view.study.plan.rungs
     if rungs is not None and rungs.halves and stop.signal is None and set(view.snapshot.states) == {"stopped"}:

@@ -9,6 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from results.published import with_name
 from results.row import Row
 from search.budget import Budget
 from search.snapshot import Ranking, Snapshot, Standing
@@ -98,7 +99,7 @@ def _front(ranking: Ranking) -> RenderableType:
 
 def _standing(standing: Standing) -> list[str]:
     seeds = f"  ({standing.n} seeds)" if standing.n > 1 else ""
-    return [standing.design + seeds, *(quantity(name, value) for name, value in standing.values.items())]
+    return [with_name(standing.design) + seeds, *(quantity(name, value) for name, value in standing.values.items())]
 
 
 def _table(*headings: str, left: int = 2) -> Table:

@@ -143,6 +143,7 @@ def _plain(value: Any) -> Any:
 
 _TEXTS: tuple[str, ...] = (
     "design",
+    "preset",
     "network",
     "status",
     "recipe",

@@ -9,6 +9,7 @@ from results.best import Look
 from results.confirmed import Arm, Confirmation
 from results.counted import counted
 from results.exchange import readable
+from results.published import with_name
 from results.reported import Gap, Report
 from results.spread import LEVEL
 from search.tables import context_line
@@ -55,11 +56,11 @@ def _percent(fraction: float) -> str:
 
 
 def _race(state: Confirmation) -> Iterator[str]:
-    width = max(len(arm.design) for arm in state.arms)
+    width = max(len(with_name(arm.design)) for arm in state.arms)
     yield f"{'design':{width}}  seeds  mean %  less the best other, {_percent(1 - state.alpha)} intervals together"
     for arm in sorted(state.arms, key=_order):
-        mean = points(arm.mean, unknown="-")
-        yield f"{arm.design:{width}}  {arm.n:>5}  {mean:>6}  {_interval(arm):>18}  {_fate(arm, state)}".rstrip()
+        name, mean = with_name(arm.design), points(arm.mean, unknown="-")
+        yield f"{name:{width}}  {arm.n:>5}  {mean:>6}  {_interval(arm):>18}  {_fate(arm, state)}".rstrip()
     if state.looks:
         last = state.looks[-1]
         yield f"spread between seeds {points(last.sd)} points, pooled over the arms ({last.df} degrees of freedom)"

@@ -93,7 +93,7 @@ def test_show_prints_every_evaluation_of_a_design_with_its_curve(attnas, tree, s
     trained = ["train", "se", "eca", "--seeds", 2, "--data", f"folder:{tree}", *SMALL, "--epochs", 1]
     assert attnas(*trained).code == 0
     done = attnas("results", "show", "se")
-    assert "avg/mlp-r16  key avg/mlp-r16" in done.out and done.out.count("epoch   1") >= 2
+    assert "avg/mlp-r16 (se)  key avg/mlp-r16" in done.out and done.out.count("epoch   1") >= 2
     found = json.loads(attnas("results", "show", "avg/mlp-r16", "--json").out)
     assert {row["seed"] for row in found} >= {0, 1}
 

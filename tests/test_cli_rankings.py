@@ -53,3 +53,19 @@ def test_times_are_dates_to_read_and_numbers_for_programs(attnas: Callable[..., 
     words = ("results", "query", "seed >= 0", "--columns", "started,finished")
     assert attnas(*words).out.split("\n")[1].split() == [*str(datetime.fromtimestamp(1_700_000_000)).split(), "-"]
     assert json.loads(attnas(*words, "--json").out) == [{"started": 1_700_000_000.25, "finished": 1e300}]
+
+
+def test_published_designs_stand_beside_their_names(attnas: Callable[..., Any]) -> None:
+    """Of lines that are shown; a design that is written as it is called, or has no name, has none there."""
+    stored(*seeds("dct-top16/mlp-r16", 0.5), *seeds("avg/conv1d-k7", 0.4), *seeds("none", 0.3))
+    rows = json.loads(attnas("results", "top", "--json").out)
+    assert [(row["design"], row["preset"]) for row in rows] == [
+        *(("dct-top16/mlp-r16", "fca-ts"), ("avg/conv1d-k7", None), ("none", None)),
+    ]
+    assert "dct-top16/mlp-r16  fca-ts  1" in attnas("results", "top").out
+    assert attnas("results", "top", "--columns", "preset,n", "--sort", "preset", "-n", "1").out.count("fca-ts") == 1
+    [line] = json.loads(attnas("results", "compare", "none", "fca-ts", "--json").out)
+    assert (line["preset_a"], line["preset_b"]) == (None, "fca-ts")
+    assert "fca-ts" in attnas("results", "compare", "none", "fca-ts", "--markdown").out
+    assert "dct-top16/mlp-r16 (fca-ts)  key" in attnas("results", "show", "fca-ts").out
+    assert "preset" not in attnas("results", "top", "--where", "design == 'none'").out

@@ -108,7 +108,9 @@ def test_at_its_end_a_search_says_why_what_is_best_and_what_to_type_next(search,
     pretend(monkeypatch)
     done = search("--trials", 4)
     assert done.code == 0 and done.out == ""
-    assert "Done: 4 trials." in done.err and re.search(r"Best of \d after 3 epochs: \S+ \(\d\d\.\d\d%", done.err)
+    assert "Done: 4 trials." in done.err and re.search(
+        r"Best of \d after 3 epochs: \S+( \(\S+\))?: \d\d\.\d\d%", done.err
+    )
     assert done.err.rstrip().endswith("Next: attnas results top; attnas results pareto")
     done = search("--trials", 10_000)
     assert "Done: nothing new is left: every allowed network has been evaluated." in done.err
