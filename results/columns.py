@@ -103,7 +103,7 @@ MEANS = {
 """The columns of `top` and `pareto` that are no columns of a row, or mean something else there."""
 
 GROUPS = {
-    "rows": Column("integer", "complete evaluations"),
+    "rows": Column("integer", "evaluations"),
     "designs": Column("integer", "distinct networks"),
     "accuracy": Column("number", "mean over designs of each design's mean over seeds", "fraction"),
     "accuracy_sd": Column("number", "standard deviation between the designs' means", "fraction"),

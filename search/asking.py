@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from results.axes import with_axes
 from results.columns import AXES, HEAVY, check_columns, columns_to_group
 from results.exchange import readable
-from results.frames import frame_of, sorted_frame
+from results.frames import frame_of, opened, sorted_frame
 from results.lines import SUMMARY, lines
 from results.published import presets
-from results.row import COLUMNS, CONTEXT
+from results.row import COLUMNS, CONTEXT, MEASURED
 from search.result_options import names
 from search.tables import MOST_ON_SCREEN, Output, context_line, deliver, markdown, records, table, with_interval
 
@@ -44,6 +44,7 @@ class Asking:
         columns: str | None,
         limit: int | None,
         output: Output,
+        epochs: int | None = None,
     ) -> None:
         self.storages = list(dict.fromkeys(storages))
         self.where = where
@@ -51,6 +52,7 @@ class Asking:
         self.columns = names(columns)
         self.limit = limit
         self.output = output
+        self.epochs = epochs
 
     def top(self, number: int, by: str | None, group_by: list[str]) -> None:
         if group_by:
@@ -109,10 +111,10 @@ class Asking:
 
     def _lines(self) -> pd.DataFrame:
         self._check([*SUMMARY, "preset", *AXES])
-        return lines(self.storages, self.where)
+        return lines(self.storages, self.where, epochs=self.epochs)
 
     def _groups(self, group_by: list[str]) -> pd.DataFrame:
-        read = lines(self.storages, self.where, columns_to_group(group_by))
+        read = lines(self.storages, self.where, columns_to_group(group_by), self.epochs)
         from results.grouping import group
 
         groups = group(read, group_by)
@@ -149,12 +151,19 @@ class Asking:
             self.output.say("\n\n".join(_in_markdown(part, chosen) for part in parts))
             return
         if not parts:
-            print("no complete row has all of that; `attnas results query \"status != 'complete'\"` lists others")
+            print(self._nothing())
         for number, part in enumerate(parts):
             print(("\n" if number else "") + context_line(records(part.head(1))[0]))
             table(records(part[with_interval(part, chosen)]), chosen)
             for note in notes(part):
                 print(readable(note))
+
+    def _nothing(self) -> str:
+        with opened(self.storages) as stores:
+            there = {found for store in stores for found in store.distinct("status", "epochs")}
+        rungs = ", ".join(map(str, sorted({epochs for status, epochs in there if status in MEASURED}))) or "none"
+        what = "no complete row has" if self.epochs is None else f"no row measured at {self.epochs} epochs has"
+        return f"{what} all of that; epochs at which rows were measured: {rungs} (--epochs)"
 
 
 def _known(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:

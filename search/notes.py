@@ -22,6 +22,11 @@ def on_ranking(part: pd.DataFrame) -> list[str]:
 
 def on_means(part: pd.DataFrame) -> list[str]:
     notes = []
+    if (part["epochs"] < part["schedule_epochs"]).any():
+        notes.append(
+            "Measured at a rung of a longer schedule: every training as it stood there, those that went on too. What "
+            "was trained to the end has a ranking of its own."
+        )
     single = int((part["n"] == 1).sum())
     if single:
         notes.append(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+import pytest
 from test_results_row import a_row
 
 from results import open_store
@@ -69,3 +70,25 @@ def test_published_designs_stand_beside_their_names(attnas: Callable[..., Any]) 
     assert "fca-ts" in attnas("results", "compare", "none", "fca-ts", "--markdown").out
     assert "dct-top16/mlp-r16 (fca-ts)  key" in attnas("results", "show", "fca-ts").out
     assert "preset" not in attnas("results", "top", "--where", "design == 'none'").out
+
+
+def test_a_rung_ranks_all_that_was_measured_there_and_nothing_else(attnas: Callable[..., Any]) -> None:
+    """Three designs stop at 3 of 9 epochs, one goes on; a training of 3 epochs in all is another context."""
+    rung = {"status": "stopped", "epochs": 3, "schedule_epochs": 9}
+    for text, accuracy in (("none", 0.2), ("avg/conv1d", 0.4), ("avg/mlp-r16", 0.3)):
+        stored(*seeds(text, accuracy, accuracy + 0.02, **rung))
+    stored(
+        *seeds("avg/mlp-r16", 0.7, epochs=9, schedule_epochs=9), *seeds("max/conv1d", 0.9, epochs=3, schedule_epochs=3)
+    )
+    rows = json.loads(attnas("results", "top", "--epochs", 3, "--json").out)
+    assert [(row["design"], row["n"], row["schedule_epochs"]) for row in rows] == [
+        *(("max/conv1d", 1, 3), ("avg/conv1d", 2, 9), ("avg/mlp-r16", 2, 9), ("none", 2, 9)),
+    ]
+    assert rows[1]["accuracy"] == pytest.approx(0.41) and rows[1]["accuracy_low"] < 0.41
+    said = attnas("results", "top", "--epochs", 3).out
+    assert "3 of 9 epochs" in said and "3 of 3 epochs" in said and said.count("Measured at a rung") == 1
+    assert "0.7" not in said and "Measured at a rung" not in attnas("results", "top").out
+    assert len(json.loads(attnas("results", "pareto", "--epochs", 3, "--json", "--minimise", "loss").out)) == 2
+    [group] = json.loads(attnas("results", "top", "--epochs", 9, "--group-by", "squeeze", "--json").out)
+    assert (group["squeeze"], group["rows"]) == ("avg", 1)
+    assert "epochs at which rows were measured: 3, 9" in attnas("results", "top", "--epochs", 2).out
