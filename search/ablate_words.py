@@ -14,6 +14,7 @@ from results.counted import counted
 from results.exchange import readable
 from results.row import Row
 from results.shortage import FEWEST
+from results.suggest import FAILED, command
 from search.ablate import Ablation, Clock, Work, studied_seeds
 from search.tables import context_line, records
 from search.text_table import draw
@@ -124,7 +125,7 @@ def _meaning(lines: Sequence[dict[str, Any]], unfinished: Sequence[Row]) -> list
         told.append("Nothing tells luck from difference here: a second common seed does (--seeds 2 or more).")
     failed = [row for row in unfinished if row.status == "failed"]
     if failed:
-        told.append(f"{counted(len(failed), 'training')} failed (attnas results query \"status == 'failed'\").")
+        told.append(f"{counted(len(failed), 'training')} failed (`{command(FAILED)}`).")
     running = len(unfinished) - len(failed)
     if running:
         told.append(

@@ -90,7 +90,7 @@ def train(
     from search_space import find_design
 
     chosen = [at_placement(find_design(text), placement) for text in designs]
-    trained_as = chosen_recipe(recipe, epochs, settings)
+    trained_as = chosen_recipe(recipe, epochs, settings, storage)
     check_storage(storage)
     from search.launch import check_seed
     from search.objective import Setting

@@ -52,7 +52,7 @@ def confirm_command(
     data_dir: DATA_DIR = None,
     backbone: Annotated[str | None, typer.Option(help="Rows of this backbone.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Rows of images of so many pixels.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="Rows of this recipe.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Rows of this recipe: its name, or its hash.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Rows of so many epochs.")] = None,
     settings: Annotated[
         list[str] | None,
@@ -85,7 +85,7 @@ def confirm_command(
     that had no part in choosing it. Stop it as you like: the same command goes on, also in several processes at once.
     """
     check_storage(storage)
-    in_full = chosen_recipe(final_recipe, final_epochs, final_settings)
+    in_full = chosen_recipe(final_recipe, final_epochs, final_settings, storage)
     from search.confirm import Asked, find
     from search.known_context import Restored, Wanted, pick_context
     from search.machine import load
