@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from results.row import CONTEXT, LABELS
+from results.row import CONTEXT, IDENTITY, LABELS
 from results.table import EVALUATIONS
 from search_space.errors import UserError
 
@@ -36,6 +36,8 @@ SUMMARY = (
 )
 """The columns of `results.summary.summarise`."""
 
+_TOLD = ("macs", *(name for name in IDENTITY if name != "seed"), "macs_convention")
+"""What tells networks and contexts apart, and what never differs within one; that with most values first."""
 _ROUNDING = 1e-14
 """Of a mean of squares. Accuracies that differ by one image in a million differ by more."""
 _c = EVALUATIONS.c
@@ -73,8 +75,11 @@ def read_lines(
     """The lines of the rows for which `wanted` holds, as `lines_of` makes them of a frame."""
     from results.frames import read_columns
 
-    # what tells most lines apart comes first: a database that sorts has less to compare
-    keys = [_c[name] for name in dict.fromkeys([*SAME, *GROUP, *by, *LABELS, *JOINED])]
+    keys = [_c[name] for name in dict.fromkeys([*GROUP, *by, *LABELS, *SAME, *JOINED])]
+    if connection.dialect.name == "sqlite":  # takes the rest from one of the rows, and has less to sort by
+        told = [_c[name] for name in dict.fromkeys([*_TOLD, *by, *JOINED])]
+    else:
+        told = keys
     numbers = {
         "n": sa.func.count(),
         "accuracy": sa.func.avg(_c.accuracy),
@@ -83,7 +88,7 @@ def read_lines(
     for name, source in MEANS.items():
         numbers |= {name: sa.func.sum(_c[source]), f"{name}_n": sa.func.count(_c[source])}
     parts = sa.select(*keys, *(sa.cast(number, sa.Double).label(name) for name, number in numbers.items()))
-    grouped = parts.where(*wanted, _c.status == "complete").group_by(*keys)
+    grouped = parts.where(*wanted, _c.status == "complete").group_by(*told)
     # materialised, the whole work is done before the first line is given out: while Python imports
     found = read_columns(connection, sa.select(grouped.cte("parts").prefix_with("MATERIALIZED", dialect="*")))
     variance = found["square"] - found["accuracy"] ** 2
