@@ -76,10 +76,8 @@ def read_lines(
     from results.frames import read_columns
 
     keys = [_c[name] for name in dict.fromkeys([*GROUP, *by, *LABELS, *SAME, *JOINED])]
-    if connection.dialect.name == "sqlite":  # takes the rest from one of the rows, and has less to sort by
-        told = [_c[name] for name in dict.fromkeys([*_TOLD, *by, *JOINED])]
-    else:
-        told = keys
+    is_sqlite = connection.dialect.name == "sqlite"  # which takes the rest from one of the rows, and sorts by less
+    told = [_c[name] for name in dict.fromkeys([*_TOLD, *by, *JOINED])] if is_sqlite else keys
     numbers = {
         "n": sa.func.count(),
         "accuracy": sa.func.avg(_c.accuracy),
