@@ -86,11 +86,12 @@ AXES = {
 
 _MEAN = "mean over seeds"
 MEANS = {
+    "preset": Column("text", "the name it was published under: se, fca-ts...; missing where that is its text"),
     "n": Column("integer", "distinct seeds"),
     "accuracy": Column("number", f"top-1, {_MEAN}", "fraction"),
     "accuracy_sd": Column("number", "standard deviation between its seeds", "fraction"),
-    "accuracy_low": Column("number", "lower end of the 95 % confidence interval of the mean", "fraction"),
-    "accuracy_high": Column("number", "upper end", "fraction"),
+    "accuracy_low": Column("number", "lower end of the 95 % confidence interval of the mean, at least 0", "fraction"),
+    "accuracy_high": Column("number", "upper end, at most 1", "fraction"),
     "expected": Column("number", "what fresh seeds would give: the mean, drawn to that of all by its luck", "fraction"),
     "loss": Column("number", f"cross-entropy, {_MEAN}", "nats"),
     "latency": Column("number", f"latency_seconds, {_MEAN}", "s"),
@@ -102,14 +103,14 @@ MEANS = {
 """The columns of `top` and `pareto` that are no columns of a row, or mean something else there."""
 
 GROUPS = {
-    "rows": Column("integer", "complete evaluations"),
+    "rows": Column("integer", "evaluations"),
     "designs": Column("integer", "distinct networks"),
     "accuracy": Column("number", "mean over designs of each design's mean over seeds", "fraction"),
     "accuracy_sd": Column("number", "standard deviation between the designs' means", "fraction"),
     "accuracy_low": Column(
-        "number", "lower end of its 95 % interval: Student's t, a design being the unit", "fraction"
+        "number", "lower end of its 95 % interval, at least 0: Student's t, a design being the unit", "fraction"
     ),
-    "accuracy_high": Column("number", "upper end", "fraction"),
+    "accuracy_high": Column("number", "upper end, at most 1", "fraction"),
 }
 """The columns of `--group-by` that are not those of `MEANS`; loss, macs, params... are means over designs, too."""
 

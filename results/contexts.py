@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from results.counted import counted
 from results.row import CONTEXT, MEASURED
 from search_space.errors import UserError
 
+Precedence = tuple[bool, int, int]
+
+
+def precedence(split: str, designs: int, runs: int) -> Precedence:
+    """Where several contexts would do and none is named, that of the least is meant: never the test split, whose rows
+    choose nothing, unless there is no other; else the most designs, then the most runs of them.
+
+    Reports, pictures and confirmations count complete designs; effects those that they explain, at a rung stopped ones.
+    """
+    return split == "test", -designs, -runs
+
 
 def contexts(frame: pd.DataFrame) -> list[pd.DataFrame]:
-    """The rows of each context, the one in which most designs are complete first, then most are measured.
+    """The rows of each context, by `precedence` of their complete designs, then of all that were measured.
 
     A row that several storages hold counts once.
     """
     rows = frame.drop_duplicates("identity")
     parts = [part for _, part in rows.groupby(list(CONTEXT), sort=True)]
-    return sorted(parts, key=lambda part: (-_designs(part, ("complete",)), -_designs(part, MEASURED)))
+    return sorted(parts, key=lambda part: (precedence_of(part, ("complete",)), precedence_of(part, MEASURED)))
+
+
+def precedence_of(rows: pd.DataFrame, statuses: Collection[str]) -> Precedence:
+    """Of the rows of one context, those of these statuses counted."""
+    counted = rows[rows["status"].isin(statuses)]
+    return precedence(rows["split"].iloc[0], int(counted["network_key"].nunique()), len(counted))
 
 
 def leading(frame: pd.DataFrame) -> pd.DataFrame:
@@ -52,9 +70,5 @@ def words_of(row: Mapping[Any, Any] | pd.Series[Any]) -> str:
     return (
         f"{row['data']} ({row['num_classes']} classes) at {row['image_size']} px, {row['split']} split, "
         f"{row['backbone']}, recipe {row['recipe']} ({str(row['recipe_hash'])[:8]}), "
-        f"{row['epochs']} of {row['schedule_epochs']} epochs"
+        f"{row['epochs']} of {counted(row['schedule_epochs'], 'epoch')}"
     )
-
-
-def _designs(rows: pd.DataFrame, statuses: tuple[str, ...]) -> int:
-    return int(rows.loc[rows["status"].isin(statuses), "network_key"].nunique())

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from results.contexts import precedence
 from results.factorial import Factorial, Interaction
-from results.factors import FACTORS, experiment, fullest, named_axes
+from results.factors import FACTORS, experiment, named_axes
 from results.inference import Effect, FTest, holm, untested, untold
 from results.row import CONTEXT, LABELS
 from results.shortage import FEWEST, TOO_FEW, Shortage, shortage
@@ -140,15 +141,17 @@ def explain(
 ) -> list[Explained]:
     """The additive model of `on` (accuracy or loss) over the axes, of each context by itself.
 
-    Of the context with the most designs, or of every one. Of complete rows, or of all that were measured at `epochs`:
-    those of the rungs of a halving search. Over all axes, or `axes` alone.
+    Of the context that comes first (`results.contexts.precedence`), or of every one. Of complete rows, or of all that
+    were measured at `epochs`: those of the rungs of a halving search. Over all axes, or `axes` alone.
 
     Raises:
         UserError: `on` or an axis does not exist, or no row was measured so.
     """
     chosen = FACTORS if axes is None else named_axes(axes)
     lines = experiment(frame, on, epochs)
-    parts = [part for _, part in lines.groupby(list(CONTEXT))] if every_context else [fullest(lines)]
+    parts = [part for _, part in lines.groupby(list(CONTEXT))]
+    if not every_context:
+        parts = [min(parts, key=lambda part: precedence(part["split"].iloc[0], len(part), int(part["runs"].sum())))]
     return [_explained(part, on, [name for name in FACTORS if name in chosen]) for part in parts]
 
 

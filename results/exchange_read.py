@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from results import exchange, exchange_check, recipes, studies
+from results.counted import counted
 from results.exchange import ExchangeError
 from results.exchange_check import RefusedError
 from results.latencies import Latency
@@ -89,7 +91,8 @@ class Directory:
                 yield row
         self._check_unchanged(exchange.ROWS, sum_.hexdigest())
         if number != self._rows:
-            raise ExchangeError(f"{path} has {number} rows, {exchange.MANIFEST} says {self._rows}: get it again")
+            has = counted(number, "row")
+            raise ExchangeError(f"{path} has {has}, {exchange.MANIFEST} says {self._rows}: get it again")
 
     def studies(self) -> list[Study]:
         return self._list(exchange.STUDIES, exchange_check.study)
@@ -165,7 +168,15 @@ def _checked_sums(path: Path) -> dict[str, str]:
     """{name: SHA-256} of the files of an export, which they have."""
     told = path / exchange.SUMS
     if not told.exists() and not told.is_symlink():
-        raise ExchangeError(f"{path} holds no {exchange.SUMS}; give a directory that `attnas results export` wrote")
+        within = sorted(found.parent.name for found in path.glob(f"*/{exchange.SUMS}"))
+        raise ExchangeError(
+            f"{path} holds no {exchange.SUMS}; give "
+            + (
+                f"the exports in it: {', '.join(shlex.quote(str(path / name)) for name in within)}"
+                if within
+                else "a directory that `attnas results export` wrote"
+            )
+        )
     sums: dict[str, str] = {}
     for number, line in enumerate(_whole(told).decode("ascii", "backslashreplace").splitlines(), start=1):
         found = _SUM.fullmatch(line)

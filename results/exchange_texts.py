@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from results import exchange
+from results.counted import counted
 from results.exchange_tally import Tally
 
 PLACEHOLDER = "name the authors"
@@ -36,7 +37,8 @@ class About:
 
 def readme(tally: Tally, about: About, *, where: str | None, unknown_recipes: Sequence[str]) -> str:
     statuses = ", ".join(f"{number:,} {status}" for status, number in sorted(tally.statuses.items()))
-    counts = f"{tally.rows:,} evaluations ({statuses or 'none'}) of {len(tally.design_texts):,} designs"
+    designs = counted(len(tally.design_texts), "design")
+    counts = f"{counted(tally.rows, 'evaluation')} ({statuses or 'none'}) of {designs}"
     parts = [
         f"# {_line(about.title)}",
         *([_line(about.note)] if about.note else []),

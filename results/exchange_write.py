@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import importlib.metadata
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -19,6 +17,7 @@ from sqlalchemy.engine import Connection
 from results import exchange, exchange_check, query, recipes, studies
 from results.exchange import ExchangeError, canonical
 from results.exchange_check import RefusedError
+from results.exchange_place import beside, check_target, put, put_away_what_was_killed
 from results.exchange_tally import Tally
 from results.exchange_texts import About, citation, readme
 from results.latencies import Latency
@@ -67,8 +66,9 @@ def export(
         QueryError: `where` is no query.
         ExchangeError: the directory is there already, or cannot be made.
     """
-    _check_target(directory, force)
-    with _beside(directory) as made:
+    put_away_what_was_killed(directory)
+    check_target(directory, force)
+    with beside(directory) as made:
         with _snapshot(store) as connection:
             ended = _c.status != "running"
             condition = ended if where is None else sa.and_(ended, query.parse(where, Designs(connection)))
@@ -87,7 +87,7 @@ def export(
         sums = {name: exchange.sha256(made / name) for name in exchange.SUMMED}
         _write(made / exchange.SUMS, exchange.sums_text(sums))
         size = sum(path.stat().st_size for path in made.iterdir())
-        _put(made, directory, force)
+        put(made, directory, force)
     return Exported(directory, content, tally.rows, len(tally.design_texts), running, unknown, size)
 
 
@@ -188,49 +188,3 @@ def _sync(file: Any) -> None:
     """On disk before the directory gets its name: what has the name is whole, after a power cut too."""
     file.flush()
     os.fsync(file.fileno())
-
-
-def _check_target(directory: Path, force: bool) -> None:
-    if not directory.parent.is_dir():
-        raise ExchangeError(f"{directory}: {directory.parent} is no directory; make it, or name another place")
-    if not os.access(directory.parent, os.W_OK):
-        raise ExchangeError(f"{directory}: no permission to write in {directory.parent}; name another place")
-    if Path.cwd().is_relative_to(directory.resolve()):
-        raise ExchangeError(f"{directory} is the folder you are in, or one around it; name a new one")
-    if directory.is_symlink() or (directory.exists() and not directory.is_dir()):
-        raise ExchangeError(f"{directory} is no directory; name a new one")
-    there = sorted(path.name for path in directory.iterdir()) if directory.exists() else []
-    if there and not force:
-        raise ExchangeError(f"{directory} is not empty; name a new directory, or replace an export with --force")
-    if there and not {exchange.MANIFEST, exchange.SUMS} <= set(there):
-        raise ExchangeError(f"{directory} is no export, and --force would delete what is in it; name another directory")
-    foreign = [name for name in there if name not in (*exchange.SUMMED, exchange.SUMS)]
-    if foreign:
-        raise ExchangeError(
-            f"{directory} holds {foreign[0]!r}, which no export has written, and --force would delete it; name another "
-            "directory"
-        )
-
-
-@contextmanager
-def _beside(directory: Path) -> Iterator[Path]:
-    """An empty directory on the same disk, gone at the end unless it has been moved."""
-    with tempfile.TemporaryDirectory(prefix=f".{directory.name}-", dir=directory.parent) as scratch:
-        made = Path(scratch, "export")
-        made.mkdir()  # with the permissions that a new directory of this user has; the scratch is closed to others
-        yield made
-
-
-def _put(made: Path, directory: Path, force: bool) -> None:
-    """Into its place; what was there goes only when the new one has the name."""
-    _check_target(directory, force)  # again: to write the rows may have taken an hour
-    old = made.with_name("old")
-    try:
-        if directory.exists():
-            directory.rename(old)
-        made.rename(directory)
-    except BaseException:
-        if old.exists() and not directory.exists():
-            old.rename(directory)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from results.axes import axes_of
 from results.lines import GROUP
-from results.row import CONTEXT, LABELS, MEASURED
+from results.row import LABELS, MEASURED
 from search_space.errors import UserError
 from search_space.vocabulary import EXCITATIONS
 
@@ -108,15 +108,3 @@ def _chosen(frame: pd.DataFrame, epochs: int | None) -> pd.DataFrame:
     rungs = ", ".join(map(str, sorted(set(measured["epochs"])))) or "none"
     asked = "no row is complete" if epochs is None else f"no row was measured at {epochs} epochs"
     raise UserError(f"{asked}; epochs at which rows were measured: {rungs} (--epochs)")
-
-
-def fullest(lines: pd.DataFrame) -> pd.DataFrame:
-    """The lines of the context with the most designs; of equal ones with the most runs.
-
-    One of the test split only if there is no other: its rows choose nothing.
-    """
-    validation = lines[lines["split"] != "test"]
-    lines = lines if validation.empty else validation
-    sizes = lines.groupby(list(CONTEXT))["runs"].agg(["size", "sum"])
-    best = sizes.sort_values(["size", "sum"], ascending=False, kind="stable").index[0]
-    return dict(iter(lines.groupby(list(CONTEXT))))[best]

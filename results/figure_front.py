@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +12,9 @@ from numpy.typing import NDArray
 from results.contexts import in_words
 from results.figure_labels import place_names
 from results.figure_style import BLUE, CLOUD, INK, MUTED, PAPER, label, new_figure, style
+from results.published import published
 from results.ranking import pareto
 from results.summary import summarise
-from search_space import PRESETS
 from search_space.errors import UserError
 
 if TYPE_CHECKING:
@@ -93,23 +92,6 @@ def front_caption(rows: pd.DataFrame, by: str = "macs") -> str:
     counted = f" Counted: {', '.join(conventions)}." if by == "macs" else ""
     bars = INTERVAL if summarise(rows)["accuracy_low"].notna().any() else NO_INTERVAL
     return f"{in_words(rows)}. {_capital(bars)}.{counted}"
-
-
-def published(designs: pd.DataFrame) -> dict[str, str]:
-    """{network: name} of the published designs among these, by their keys; one network of two names has both."""
-    found: dict[str, str] = {}
-    for network, key in zip(designs["network_key"], designs["key"], strict=True):
-        if key in _names_of_keys():
-            found[network] = _names_of_keys()[key]
-    return found
-
-
-@cache
-def _names_of_keys() -> dict[str, str]:
-    found: dict[str, list[str]] = {}
-    for name, design in PRESETS.items():
-        found.setdefault(design.key, []).append(name)
-    return {key: " = ".join(names) for key, names in found.items()}
 
 
 def _cloud(axes: Axes, designs: pd.DataFrame) -> None:

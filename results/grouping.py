@@ -11,7 +11,7 @@ from results.columns import columns_to_group
 from results.grouped import Grouped
 from results.lines import lines_of
 from results.row import CONTEXT, LABELS
-from results.spread import half_width
+from results.spread import half_width, interval
 from results.summary import MACHINE, METRICS
 from search_space.errors import UserError
 
@@ -25,8 +25,8 @@ def group(rows: pd.DataFrame, by: str | Sequence[str]) -> pd.DataFrame:
 
     Columns: the context and its labels, `by`, rows, designs (distinct networks); accuracy, the mean over designs of
     each design's mean over its seeds; accuracy_sd, the standard deviation between these means; accuracy_low and
-    accuracy_high, its 95 % confidence interval by Student's t; loss, macs, params, latency, memory and seconds, means
-    over designs as well; hardware, several joined by +.
+    accuracy_high, its 95 % confidence interval by Student's t, cut at 0 and 1; loss, macs, params, latency, memory and
+    seconds, means over designs as well; hardware, several joined by +.
 
     A design is the unit: its seeds are no independent evidence of what its group gives. So the interval holds the luck
     of seeds and what else differs between the designs of the group, and is NaN for a group of one design.
@@ -46,7 +46,7 @@ def group(rows: pd.DataFrame, by: str | Sequence[str]) -> pd.DataFrame:
     lines["accuracy"], lines["accuracy_sd"] = groups.mean("accuracy"), groups.sd("accuracy")
     number = lines["designs"].to_numpy()
     half = half_width(lines["accuracy_sd"].to_numpy(), number - 1, number)
-    lines["accuracy_low"], lines["accuracy_high"] = lines["accuracy"] - half, lines["accuracy"] + half
+    lines["accuracy_low"], lines["accuracy_high"] = interval(lines["accuracy"].to_numpy(), half)
     for name in MEASURED[1:]:
         lines[name] = groups.mean(name)
     if "hardware" not in names:

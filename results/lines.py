@@ -1,4 +1,7 @@
-"""One line for each network in each context, over its complete rows: what every mean and interval is computed from.
+"""One line for each network in each context: what every mean and interval is computed from.
+
+Over its complete rows; or, where `epochs` are given, over all that were measured at so many: at a rung of a halving
+search those that stopped there, which are a context of their own, for their schedule is longer.
 
 A storage puts its rows together itself, in SQL: a hundred thousand rows need not become objects of Python one by one.
 The rows of a frame, of several storages joined for example, come to the same lines here.
@@ -12,7 +15,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from results.row import CONTEXT, IDENTITY, LABELS
+from results.row import CONTEXT, IDENTITY, LABELS, MEASURED
 from results.table import EVALUATIONS
 from search_space.errors import UserError
 
@@ -43,8 +46,8 @@ _ROUNDING = 1e-14
 _c = EVALUATIONS.c
 
 
-def lines_of(rows: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
-    """The lines of the complete rows of a frame; a frame of lines is given back as it is.
+def lines_of(rows: pd.DataFrame, by: Sequence[str] = (), epochs: int | None = None) -> pd.DataFrame:
+    """The lines of the rows of a frame; a frame of lines is given back as it is.
 
     Columns: the context, network_key, and `by`, columns of rows that tell lines apart as well; labels, key, design,
     macs, macs_convention, params; n (distinct seeds); accuracy (mean) and squares (the sum of the squared differences
@@ -61,7 +64,7 @@ def lines_of(rows: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     missing = [name for name in (*NEEDED, *by) if name not in rows.columns]
     if missing:
         raise UserError(f"the frame lacks the columns {', '.join(missing)}; give the whole of store.frame()")
-    rows = rows[rows["status"] == "complete"]
+    rows = rows[rows["status"] == "complete" if epochs is None else _measured_at(rows, epochs)]
     again = Grouped(rows, GROUP).repeats("seed")  # where frames were joined
     rows = rows[~again] if again.any() else rows
     sums = {name: rows[source].fillna(0) for name, source in MEANS.items()}
@@ -69,8 +72,15 @@ def lines_of(rows: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     return _together(rows.assign(n=1, squares=0.0, **sums, **known), by)
 
 
+def _measured_at(rows: pd.DataFrame, epochs: int) -> pd.Series[bool]:
+    return rows["status"].isin(MEASURED) & (rows["epochs"] == epochs)
+
+
 def read_lines(
-    connection: Connection, wanted: Sequence[sa.ColumnElement[bool]], by: Sequence[str] = ()
+    connection: Connection,
+    wanted: Sequence[sa.ColumnElement[bool]],
+    by: Sequence[str] = (),
+    epochs: int | None = None,
 ) -> pd.DataFrame:
     """The lines of the rows for which `wanted` holds, as `lines_of` makes them of a frame."""
     from results.frames import read_columns
@@ -86,7 +96,8 @@ def read_lines(
     for name, source in MEANS.items():
         numbers |= {name: sa.func.sum(_c[source]), f"{name}_n": sa.func.count(_c[source])}
     parts = sa.select(*keys, *(sa.cast(number, sa.Double).label(name) for name, number in numbers.items()))
-    grouped = parts.where(*wanted, _c.status == "complete").group_by(*told)
+    counts = (_c.status == "complete",) if epochs is None else (_c.status.in_(MEASURED), _c.epochs == epochs)
+    grouped = parts.where(*wanted, *counts).group_by(*told)
     # materialised, the whole work is done before the first line is given out: while Python imports
     found = read_columns(connection, sa.select(grouped.cte("parts").prefix_with("MATERIALIZED", dialect="*")))
     variance = found["square"] - found["accuracy"] ** 2
@@ -121,6 +132,7 @@ def lines(
     storages: str | Store | Iterable[str | Store],
     where: str | None = None,
     by: Sequence[str] = (),
+    epochs: int | None = None,
     **among: str | Collection[str],
 ) -> pd.DataFrame:
     """The lines of one storage or of several joined; `storages`, `where` and `among` as in `results.frame_of`."""
@@ -128,6 +140,7 @@ def lines(
 
     with opened(storages) as stores:
         if len(stores) == 1:
-            return stores[0].lines(where, by, **among)
+            return stores[0].lines(where, by, epochs, **among)
         needed = list(dict.fromkeys([*NEEDED, *by]))
-        return lines_of(frame_of(stores, where, needed, (), None, **{**among, "status": "complete"}), by)
+        statuses = ("complete",) if epochs is None else MEASURED
+        return lines_of(frame_of(stores, where, needed, (), None, **{**among, "status": statuses}), by, epochs)

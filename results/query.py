@@ -96,12 +96,24 @@ def parse(expr: str, designs: Designs | None = None) -> sa.ColumnElement[bool]:
             warnings.simplefilter("ignore")  # Python's advice on escapes and literals is not for this reader
             tree = ast.parse(text, mode="eval")
     except SyntaxError as error:
-        raise QueryError(
-            f"the query {text!r} cannot be read: {error.msg} (column {error.offset}); {_ALLOWED}"
-        ) from error
+        raise QueryError(f"the query {text!r} cannot be read: {_explained(error, text)}; {_ALLOWED}") from error
     except (ValueError, RecursionError, MemoryError) as error:  # NUL, surrogates, absurd nesting
         raise QueryError(f"the query {text!r} cannot be read: {error or 'nested too deeply'}; {_ALLOWED}") from error
     return _Translation(text, designs).condition(tree.body, depth=0)
+
+
+_MEANT = {"=>": ">=", "<>": "!=", "=": "==", "&&": "and", "||": "or", "AND": "and", "OR": "or", "NOT": "not"}
+"""What other languages write, and what it is here."""
+
+
+def _explained(error: SyntaxError, text: str) -> str:
+    """Python's word, its place, and what was probably meant."""
+    if not error.offset:
+        return "it breaks off, and a comparison is missing at its end"
+    line = (text.splitlines() or [text])[(error.lineno or 1) - 1]
+    rest = line[error.offset - 1 :]
+    meant = next((f"write {right} for {wrong}" for wrong, right in _MEANT.items() if rest.startswith(wrong)), error.msg)
+    return f"{meant} (column {error.offset}: {rest[:40]!r})"
 
 
 def column(name: str) -> sa.ColumnElement[Any]:

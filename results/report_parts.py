@@ -11,7 +11,7 @@ import pandas as pd
 from results.contexts import in_words
 from results.effects import Explained
 from results.effort import many
-from results.figure_front import published
+from results.published import published
 from results.ranking import criterion, pareto, top
 from results.report_bases import SitesOf
 from results.report_facts import Table

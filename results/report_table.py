@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from results.contexts import with_rungs
-from results.figure_front import published
+from results.published import published
 from results.summary import summarise
 
 _COLUMNS: list[tuple[str, str, str, int, float]] = [

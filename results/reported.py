@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from results.row import CONTEXT, Row
-from results.spread import half_width, spread
+from results.spread import half_width, interval, spread
 
 if TYPE_CHECKING:
     from results.store import Store
@@ -21,7 +21,8 @@ Run = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """Over `n` fresh seeds, with a 95 % interval by the spread pooled over the designs reported; `failed` gave none."""
+    """Over `n` fresh seeds, with a 95 % interval by the spread pooled over the designs reported, cut at 0 and 1;
+    `failed` gave none."""
 
     design: str
     network: str
@@ -98,7 +99,7 @@ def _means(
     for network, runs in known.items():
         n, mean = len(runs), float(runs.mean()) if len(runs) else float("nan")
         half = float(luck.half_width(n)) if luck is not None and n else float("nan")
-        yield Mean(designs[network], network, n, failed[network], mean, mean - half, mean + half)
+        yield Mean(designs[network], network, n, failed[network], mean, *interval(mean, half))
 
 
 def _gap(against: str, differences: np.ndarray[Any, Any]) -> Gap:

@@ -2,11 +2,13 @@
 
 The copy holds the tables of the storage (`evaluations`, `studies`, `latencies`, `recipes`) and a view `rows`: the
 columns of an evaluation with the axes of its design. A statement is one SELECT with functions of `FUNCTIONS`; SQLite's
-own authorizer refuses everything else while it is compiled, and one that takes long, or much memory, is stopped.
+own authorizer refuses everything else while it is compiled, and one that takes long, or on Linux much memory (elsewhere
+no cheap number tells), is stopped.
 """
 
 from __future__ import annotations
 
+import difflib
 import math
 import sqlite3
 import time
@@ -18,6 +20,7 @@ from results.columns import AXES
 from results.memory_copy import copy_of
 from results.resident import resident_bytes
 from results.row import COLUMNS
+from results.table import EVALUATIONS, LATENCIES, RECIPES, STUDIES
 from search_space.errors import UserError
 
 if TYPE_CHECKING:
@@ -49,6 +52,13 @@ json_valid -> ->>
 """
 FUNCTIONS = frozenset(_FUNCTIONS.split())
 """What a statement may call. Not load_extension, and not what makes bytes without end."""
+_TABLES = ("rows", *(table.name for table in (EVALUATIONS, STUDIES, LATENCIES, RECIPES)))
+_COLUMNS = list(dict.fromkeys([*COLUMNS, *AXES, *(c.name for t in (STUDIES, LATENCIES, RECIPES) for c in t.c)]))
+_READ_ONLY = (
+    "`attnas results sql` only reads, and from a copy of the storage; give one SELECT ... FROM rows (or evaluations, "
+    "studies, latencies, recipes)"
+)
+_READING = ("SELECT", "WITH", "VALUES", "EXPLAIN")
 _HARMLESS = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE)
 _NAMES = {
     getattr(sqlite3, f"SQLITE_{name}"): name.replace("_", " ")
@@ -106,7 +116,7 @@ def select(storages: str | Store | Iterable[str | Store], statement: str, *, max
 
 
 def _ask(connection: sqlite3.Connection, statement: str, max_steps: int) -> Answer:
-    guard = _Guard(max_steps)
+    guard = _Guard(statement, max_steps)
     connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')")  # known from now on; others are refused
     connection.execute("PRAGMA query_only = ON")
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
@@ -154,7 +164,8 @@ def _finite(value: Any) -> Any:
 class _Guard:
     """What SQLite asks while it compiles a statement and while it runs."""
 
-    def __init__(self, max_steps: int) -> None:
+    def __init__(self, statement: str, max_steps: int) -> None:
+        self._verb = statement.split(maxsplit=1)[0].upper() if statement.strip() else ""
         self.left = max_steps
         self.refused: str | None = None
         self.is_too_large = False
@@ -165,8 +176,11 @@ class _Guard:
     def authorise(self, action: int, _one: str | None, two: str | None, *_: object) -> int:
         if action in _HARMLESS or (action == sqlite3.SQLITE_FUNCTION and str(two).lower() in FUNCTIONS):
             return sqlite3.SQLITE_OK
-        is_call = action == sqlite3.SQLITE_FUNCTION
-        self.refused = self.refused or (f"the function {two}" if is_call else _NAMES.get(action, "this"))
+        if action == sqlite3.SQLITE_FUNCTION:
+            self.refused = self.refused or f"the function {two} is refused; allowed: {', '.join(sorted(FUNCTIONS))}"
+        else:
+            verb = _NAMES.get(action, "this") if self._verb in _READING else self._verb
+            self.refused = self.refused or f"{verb} is refused: {_READ_ONLY}"
         return sqlite3.SQLITE_DENY
 
     def tick(self) -> bool:
@@ -181,18 +195,23 @@ class _Guard:
 
     def explained(self, error: Exception) -> str:
         if self.refused is not None:
-            functions = ", ".join(sorted(FUNCTIONS))
-            return (
-                f"{self.refused} is refused: a statement reads a copy of the storage, and is one SELECT ... FROM rows "
-                f"(or evaluations, studies, latencies, recipes) with the functions {functions}"
-            )
+            return self.refused
         if self.is_too_large or isinstance(error, MemoryError):
             return f"the statement took more than {_MEMORY >> 30} GiB and was stopped; add a WHERE, or sort less of it"
         if self.left <= 0:
             return (
                 "the statement took too long and was stopped; does a join lack its condition, or a recursion its end?"
             )
-        hint = ""
-        if "no such column" in str(error):
-            hint = f"; the columns of rows are {', '.join([*COLUMNS, *AXES])}"
-        return f"SQLite says: {error}{hint}"
+        if str(error).startswith("cannot modify"):  # the view, before the authorizer is asked
+            return f"{self._verb} is refused: {_READ_ONLY}"
+        return f"SQLite says: {error}{_hint(str(error))}"
+
+
+def _hint(said: str) -> str:
+    """The nearest name for one that there is not; all of them where none is near."""
+    for what, names in (("table", _TABLES), ("column", _COLUMNS), ("function", sorted(FUNCTIONS))):
+        _, found, name = said.partition(f"no such {what}: ")
+        if found:
+            near = difflib.get_close_matches(name.rpartition(".")[2].lower(), names, n=1)
+            return f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(names)}"
+    return ""

@@ -26,6 +26,12 @@ def half_width(sd: ArrayLike, df: ArrayLike, n: ArrayLike, level: float = LEVEL)
     return (factor * sd / np.sqrt(n))[()]
 
 
+def interval(mean: ArrayLike, half: ArrayLike) -> tuple[Any, Any]:
+    """The ends of the interval of a mean accuracy, cut where no accuracy can be: below 0 and above 1."""
+    low, high = (np.clip(np.add(mean, sign * np.asarray(half)), 0.0, 1.0)[()] for sign in (-1, 1))
+    return low, high
+
+
 @dataclass(frozen=True, slots=True)
 class Spread:
     """Variance components over `runs` of `designs`.

@@ -194,8 +194,15 @@ class Store:
         with self.reading() as connection:
             return read_frame(connection, _wanted(connection, where, among), columns, sort, limit)
 
-    def lines(self, where: str | None = None, by: Sequence[str] = (), **among: str | Collection[str]) -> pd.DataFrame:
-        """One line a network in each context over its complete rows, as `results.lines.lines_of` makes them of a frame.
+    def lines(
+        self,
+        where: str | None = None,
+        by: Sequence[str] = (),
+        epochs: int | None = None,
+        **among: str | Collection[str],
+    ) -> pd.DataFrame:
+        """One line a network in each context over its complete rows, or over all that were measured at `epochs`, as
+        `results.lines.lines_of` makes them of a frame.
 
         The database puts them together. `where` and `among` as in `frame`; `by` names columns of rows that tell lines
         apart as well.
@@ -204,7 +211,7 @@ class Store:
             QueryError, ColumnError: as `frame`.
         """
         with self.reading() as connection:
-            return read_lines(connection, _wanted(connection, where, among), by)
+            return read_lines(connection, _wanted(connection, where, among), by, epochs)
 
     def distinct(self, *columns: str) -> list[tuple[Any, ...]]:
         """The values that these columns take together, each once, in order.

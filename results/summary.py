@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from results.grouped import Grouped
 from results.lines import SUMMARY, lines_of
 from results.row import CONTEXT
-from results.spread import Spread, spread_of
+from results.spread import Spread, interval, spread_of
 
 METRICS = {
     "accuracy": False,
@@ -38,10 +38,10 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
 
     Columns: the context and its labels, network_key, key, design, n (distinct seeds), accuracy (mean), accuracy_sd
     (sample standard deviation, NaN for one seed), accuracy_low and accuracy_high (95 % confidence interval of the mean,
-    by the spread between seeds pooled over the designs of the context), expected (what fresh seeds would give; see
-    `results.spread.Spread.expected`), loss (mean), macs, macs_convention, params, latency (seconds) and memory (bytes),
-    both means, seconds (mean), precision and hardware (several joined by +). Interval and expectation are NaN in a
-    context where no design has two seeds.
+    by the spread between seeds pooled over the designs of the context, cut at 0 and 1), expected (what fresh seeds
+    would give; see `results.spread.Spread.expected`), loss (mean), macs, macs_convention, params, latency (seconds) and
+    memory (bytes), both means, seconds (mean), precision and hardware (several joined by +). Interval and expectation
+    are NaN in a context where no design has two seeds.
 
     Raises:
         UserError: the frame lacks columns of `Store.frame`.
@@ -53,7 +53,8 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
         half[here] = luck.half_width(n[here])
         expected[here] = luck.expected(accuracy[here], n[here])
     lines["accuracy_sd"] = deviation(lines)
-    lines["accuracy_low"], lines["accuracy_high"], lines["expected"] = accuracy - half, accuracy + half, expected
+    lines["accuracy_low"], lines["accuracy_high"] = interval(accuracy, half)
+    lines["expected"] = expected
     return lines[list(SUMMARY)]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from results.counted import counted
 from results.exchange import readable
 from results.row import Row
 from results.shortage import FEWEST
@@ -39,21 +40,20 @@ def say_plan(made: Ablation, ahead: Work, seeds: Sequence[int], *, as_json: bool
 
 def _plan_lines(made: Ablation, ahead: Work, seeds: Sequence[int]) -> list[str]:
     axes = ", ".join(f"{axis} {number}" for axis, number in made.axes.items())
-    number = len(made.axis_of)
-    neighbours = f"{number:,} neighbour{'' if number == 1 else 's'}"
+    neighbours = counted(len(made.axis_of), "neighbour")
     lines = [f"{made.designs[made.base]} and {neighbours} ({axes}), seeds {_span(seeds)}"]
     if made.impossible:
         lines.append(f"left out, impossible on this backbone: {_few(made.impossible)}")
     there = ahead.trainings - ahead.left
     time = f": about {duration(ahead.seconds)} ({_each(ahead.clock)})" if ahead.left else ""
-    counted = f"{ahead.trainings:,} trainings, {there:,} already there, {ahead.left:,} still to do{time}"
-    return [*lines, counted, *_flattered(ahead.studied)]
+    work = f"{counted(ahead.trainings, 'training')}, {there:,} already there, {ahead.left:,} still to do{time}"
+    return [*lines, work, *_flattered(ahead.studied)]
 
 
 def _each(clock: Clock) -> str:
     if clock.measured:
         return f"{duration(clock.seconds_each)} each, measured on a few steps"
-    of = "1 row of the same recipe" if clock.rows == 1 else f"the median of {clock.rows:,} rows of the same recipe"
+    of = f"{'' if clock.rows == 1 else 'the median of '}{counted(clock.rows, 'row')} of the same recipe"
     return f"{duration(clock.seconds_each)} each, {of}{', all of other hardware' if clock.elsewhere else ''}"
 
 
@@ -124,10 +124,13 @@ def _meaning(lines: Sequence[dict[str, Any]], unfinished: Sequence[Row]) -> list
         told.append("Nothing tells luck from difference here: a second common seed does (--seeds 2 or more).")
     failed = [row for row in unfinished if row.status == "failed"]
     if failed:
-        told.append(f"{len(failed)} trainings failed (attnas results query \"status == 'failed'\").")
+        told.append(f"{counted(len(failed), 'training')} failed (attnas results query \"status == 'failed'\").")
     running = len(unfinished) - len(failed)
     if running:
-        told.append(f"{running} trainings run in other processes; the same command says more when they have ended.")
+        told.append(
+            f"{counted(running, 'training runs', 'trainings run')} in other processes; the same command says more when "
+            "that has ended."
+        )
     return told
 
 

@@ -11,20 +11,22 @@ from typing import TYPE_CHECKING
 
 from results.axes import with_axes
 from results.columns import AXES, HEAVY, check_columns, columns_to_group
-from results.frames import frame_of, sorted_frame
+from results.exchange import readable
+from results.frames import frame_of, opened, sorted_frame
 from results.lines import SUMMARY, lines
-from results.row import COLUMNS, CONTEXT
+from results.published import presets
+from results.row import COLUMNS, CONTEXT, MEASURED
 from search.result_options import names
 from search.tables import MOST_ON_SCREEN, Output, context_line, deliver, markdown, records, table, with_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_RANKED = ["design", "n", "accuracy", "expected", "loss", "macs", "params", "latency", "memory", "seconds"]
+_RANKED = ["design", "preset", "n", "accuracy", "expected", "loss", "macs", "params", "latency", "memory", "seconds"]
 _GROUPED = ["rows", "designs", "accuracy", "loss", "macs", "params", "latency", "memory", "seconds"]
 _ROWS = ["design", "data", "split", "backbone", "recipe", "epochs", "seed", "status"]
 _ROWS += ["accuracy", "loss", "macs", "params", "seconds"]
-_MAY_BE_MISSING = ("expected", "latency", "memory", "settled")  # then not shown
+_MAY_BE_MISSING = ("preset", "expected", "latency", "memory", "settled")  # then not shown
 
 _NESTED = ("curves", "versions")  # values without an order
 
@@ -42,6 +44,7 @@ class Asking:
         columns: str | None,
         limit: int | None,
         output: Output,
+        epochs: int | None = None,
     ) -> None:
         self.storages = list(dict.fromkeys(storages))
         self.where = where
@@ -49,6 +52,7 @@ class Asking:
         self.columns = names(columns)
         self.limit = limit
         self.output = output
+        self.epochs = epochs
 
     def top(self, number: int, by: str | None, group_by: list[str]) -> None:
         if group_by:
@@ -63,14 +67,14 @@ class Asking:
         from results.ranking import top
         from search.notes import on_ranking
 
-        self._emit(self._with_axes(top(read, number, by or "expected")), _RANKED, on_ranking)
+        self._emit(self._described(top(read, number, by or "expected")), _RANKED, on_ranking)
 
     def pareto(self, maximise: list[str], minimise: list[str]) -> None:
         read = self._lines()
         from results.ranking import pareto
         from search.notes import on_means
 
-        self._emit(self._with_axes(pareto(read, maximise, minimise)), _RANKED, on_means)
+        self._emit(self._described(pareto(read, maximise, minimise)), _RANKED, on_means)
 
     def query(self, group_by: list[str]) -> None:
         if group_by:
@@ -106,11 +110,11 @@ class Asking:
         check_columns(self._sorted_by, [name for name in allowed if name not in _NESTED])
 
     def _lines(self) -> pd.DataFrame:
-        self._check([*SUMMARY, *AXES])
-        return lines(self.storages, self.where)
+        self._check([*SUMMARY, "preset", *AXES])
+        return lines(self.storages, self.where, epochs=self.epochs)
 
     def _groups(self, group_by: list[str]) -> pd.DataFrame:
-        read = lines(self.storages, self.where, columns_to_group(group_by))
+        read = lines(self.storages, self.where, columns_to_group(group_by), self.epochs)
         from results.grouping import group
 
         groups = group(read, group_by)
@@ -119,6 +123,11 @@ class Asking:
 
     def _with_axes(self, frame: pd.DataFrame) -> pd.DataFrame:
         return with_axes(frame) if {*self.columns, *self._sorted_by} & set(AXES) else frame
+
+    def _described(self, designs: pd.DataFrame) -> pd.DataFrame:
+        """The few lines that are shown, with the names that people know them by."""
+        designs.insert(list(designs).index("design") + 1, "preset", presets(designs["design"], designs["key"]))
+        return self._with_axes(designs)
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
@@ -142,12 +151,19 @@ class Asking:
             self.output.say("\n\n".join(_in_markdown(part, chosen) for part in parts))
             return
         if not parts:
-            print("no complete row has all of that; `attnas results query \"status != 'complete'\"` lists others")
+            print(self._nothing())
         for number, part in enumerate(parts):
             print(("\n" if number else "") + context_line(records(part.head(1))[0]))
             table(records(part[with_interval(part, chosen)]), chosen)
             for note in notes(part):
-                print(note)
+                print(readable(note))
+
+    def _nothing(self) -> str:
+        with opened(self.storages) as stores:
+            there = {found for store in stores for found in store.distinct("status", "epochs")}
+        rungs = ", ".join(map(str, sorted({epochs for status, epochs in there if status in MEASURED}))) or "none"
+        what = "no complete row has" if self.epochs is None else f"no row measured at {self.epochs} epochs has"
+        return f"{what} all of that; epochs at which rows were measured: {rungs} (--epochs)"
 
 
 def _known(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:

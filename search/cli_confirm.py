@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from results.counted import counted
 from search.machine import chosen_recipe, interruptible
 from search.options import DATA_DIR, DEVICE, JSON, PRECISION, SKIP_CORRUPT, THREADS
 from search.storage import STORAGE, STORAGE_DEFAULT, check_storage, open_storage
@@ -145,7 +146,7 @@ def _plan(asked: Asked, restored: Restored, store: Store, rows: pd.DataFrame, *,
         return found
     plan = begin(asked, restored.setting(), store, rows, again=again)
     seeds = [*plan.config["seeds"], *plan.config["report_seeds"]]
-    _say(f"begun: {plan.name}, {len(plan.config['designs'])} designs, fresh seeds {seeds[0]} to {seeds[-1]}")
+    _say(f"begun: {plan.name}, {counted(len(plan.config['designs']), 'design')}, fresh seeds {seeds[0]} to {seeds[-1]}")
     if again:
         _say("the same command without --again goes on with it")
     return plan
@@ -158,7 +159,7 @@ def _confirmed(plan: Study, restored: Restored, store: Store, *, retry_failed: b
     from search.progress import Confirming
 
     if retry_failed:
-        _say(f"{retry(plan, store)} failed trainings are begun again")
+        _say(f"begun again: {counted(retry(plan, store), 'failed training')}")
     state = confirmation(plan, store)
     if not state.wanted:
         return state
@@ -185,7 +186,7 @@ def _finished(
     setting = replace(restored.setting(plan.config["precision"]), recipe=recipe, split="test")
     final = begin_final(plan, state, setting, store, seeds, second_look=second_look, retry_failed=retry_failed)
     if retry_failed:
-        _say(f"{retry(final, store)} failed trainings of the final are begun again")
+        _say(f"begun again: {counted(retry(final, store), 'failed training')} of the final")
     if final.config.get("second_look"):
         _say("a second look at the test split: whoever reports it must say so")
     with Testing() as watch:
@@ -196,8 +197,9 @@ def _finished(
 def _say_context(context: Mapping[str, Any], others: int) -> None:
     from search.tables import context_line
 
-    more = "" if others == 0 else f"; {others} other(s) fit too: --study, --backbone, --epochs... choose"
-    _say(f"of {context_line(dict(context))}{more}")
+    fit = counted(others, "other context fits", "other contexts fit")
+    more = "" if others == 0 else f"; {fit} too: --study, --backbone, --epochs... choose"
+    _say(f"finalists among the rows of {context_line(dict(context))}{more}")
 
 
 def _say(text: str) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from results.counted import counted
 from search.options import JSON
 from search.storage import STORAGE, STORAGE_DEFAULT, check_storage, open_storage, without_password
 
@@ -130,10 +131,10 @@ def _facts(source: Source, merged: Merged) -> dict[str, Any]:
 def _say_exported(done: Exported, directory: Path, authors: Sequence[str]) -> None:
     from search.wording import size
 
-    print(f"{directory}: {done.rows:,} rows of {done.designs:,} designs, {size(done.bytes)}")
+    print(f"{directory}: {counted(done.rows, 'row')} of {counted(done.designs, 'design')}, {size(done.bytes)}")
     print(f"content {done.content_hash}")
     if done.running_left_out:
-        print(f"left out: {done.running_left_out:,} running rows")
+        print(f"left out: {counted(done.running_left_out, 'running row')}")
     if done.unknown_recipes:
         print(f"recipes not kept (their rows are older): {', '.join(done.unknown_recipes)}")
     if not authors:
@@ -145,8 +146,8 @@ def _say_merged(source: Source, merged: Merged) -> None:
     ended = f", {merged.ended:,} that were running or had failed" if merged.ended else ""
     differing = f" ({len(merged.differing):,} differ, ours kept)" if merged.differing else ""
     print(
-        f"{merged.name}: {merged.rows:,} rows: {merged.new:,} new{ended}, {merged.there:,} already there{differing}; "
-        f"new studies {merged.studies}, recipes {merged.recipes}, latencies {merged.latencies}"
+        f"{merged.name}: {counted(merged.rows, 'row')}: {merged.new:,} new{ended}, {merged.there:,} already "
+        f"there{differing}; new studies {merged.studies}, recipes {merged.recipes}, latencies {merged.latencies}"
     )
     content = getattr(source, "content_hash", None)
     if content:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from results.counted import counted
 from results.exchange import readable
 from search.result_options import CSV, JSON, MARKDOWN, OUTPUT, PARQUET, WHERE
 from search.storage import STORAGES, STORAGES_DEFAULT, open_storages, without_password
@@ -27,6 +28,7 @@ def show(
 ) -> None:
     """Every evaluation of a design: its curve, what it cost, where it ran."""
     from results.frames import frame_of
+    from results.published import with_name
     from search.tables import Output, deliver, records
     from search.twins import keys_like, rows_of
     from search_space import find_design
@@ -43,7 +45,7 @@ def show(
     if written.is_data:
         deliver(frame, written, [])
         return
-    print(f"{wanted}  key {wanted.key}  {len(frame)} evaluations")
+    print(f"{with_name(str(wanted), wanted.key)}  key {wanted.key}  {counted(len(frame), 'evaluation')}")
     for row in records(frame):
         _show_row(row)
 
@@ -67,7 +69,8 @@ def compare(
     from results.comparison import compare as difference
     from results.frames import frame_of
     from results.lines import NEEDED, lines
-    from search.tables import Output, context_line, deliver, markdown, records, table
+    from results.published import presets
+    from search.tables import INTERVAL, Output, context_line, deliver, markdown, records, table
     from search.twins import keys_like, rows_of
     from search_space import find_design
 
@@ -82,13 +85,16 @@ def compare(
         if not of_side.any():
             raise UserError(f"no complete row of {text!r} in {', '.join(map(without_password, storage))}")
     found = difference(rows, chosen[0], chosen[1], every)
+    for name, side in zip("ab", sides, strict=True):
+        found[f"preset_{name}"] = presets(found[name], [side.key] * len(found))
     if written.is_data:
         deliver(found, written, [])
         return
-    columns = ["design", "n", "accuracy", "loss", "macs", "params", "latency", "memory", "seconds"]
+    named = ["preset"] if found[["preset_a", "preset_b"]].notna().any(axis=None) else []
+    columns = ["design", *named, "n", "accuracy", "loss", "macs", "params", "latency", "memory", "seconds"]
     texts = []
     for number, line in enumerate(records(found)):
-        both = [_side(line, name, [*columns, "accuracy_low"]) for name in ("a", "b")]
+        both = [_side(line, name, [*columns, *INTERVAL]) for name in ("a", "b")]
         said = _verdict(line)
         if as_markdown:
             texts.append(f"{context_line(line)}\n\n{markdown(both, columns)}\n\n{said}")
@@ -101,7 +107,7 @@ def compare(
 
 
 def sql(
-    statement: Annotated[str, typer.Argument(help="One SELECT from rows, evaluations, studies or latencies.")],
+    statement: Annotated[str, typer.Argument(help="One SELECT from rows, evaluations, studies, latencies or recipes.")],
     storage: STORAGES = STORAGES_DEFAULT,
     as_json: JSON = False,
     as_csv: CSV = False,
@@ -111,7 +117,8 @@ def sql(
 ) -> None:
     """SQL of your own on a copy in memory, in SQLite's dialect: it can write nothing and read nothing beside it.
 
-    `rows` has the columns that `attnas results columns` lists under rows and axes.
+    `rows` has the columns that `attnas results columns` lists under rows and axes. A statement that takes a
+    minute, or on Linux 4 GiB of memory, is stopped.
     """
     from results.sandbox import select
     from search.tables import Output, as_json_text, deliver, markdown, table

@@ -21,6 +21,7 @@ from search.result_options import (
     MARKDOWN,
     OUTPUT,
     PARQUET,
+    RUNG,
     SORT,
     WHERE,
     names,
@@ -61,6 +62,7 @@ def top(
         str | None, typer.Option(help="expected | accuracy | loss | macs | params | latency | memory | seconds.")
     ] = None,
     group_by: GROUP_BY = None,
+    epochs: RUNG = None,
     storage: STORAGES = STORAGES_DEFAULT,
     where: WHERE = None,
     sort: SORT = None,
@@ -79,13 +81,14 @@ def top(
     from search.tables import Output
 
     written = Output(as_json, as_csv, as_markdown, parquet, output)
-    Asking(storage, where, sort, columns, None, written).top(number, by, names(group_by))
+    Asking(storage, where, sort, columns, None, written, epochs).top(number, by, names(group_by))
 
 
 @app.command(epilog="Example: attnas results pareto --minimise macs,latency --where \"squeeze != 'none'\"")
 def pareto(
     maximise: Annotated[str, typer.Option(help="accuracy | expected | none.")] = "accuracy",
     minimise: Annotated[str, typer.Option(help="macs | params | latency | memory | seconds | loss; several.")] = "macs",
+    epochs: RUNG = None,
     storage: STORAGES = STORAGES_DEFAULT,
     where: WHERE = None,
     sort: SORT = None,
@@ -102,7 +105,7 @@ def pareto(
     from search.tables import Output
 
     written = Output(as_json, as_csv, as_markdown, parquet, output)
-    asking = Asking(storage, where, sort, columns, limit, written)
+    asking = Asking(storage, where, sort, columns, limit, written, epochs)
     asking.pareto([] if maximise == "none" else names(maximise), names(minimise))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from results.counted import counted
 from results.exchange import readable
 from search.result_options import AXES, WHERE, names
 from search.storage import STORAGES, STORAGES_DEFAULT, open_storages, without_password
@@ -71,7 +72,7 @@ def report(
             on_step=lambda step: status.update(f"report: {step}"),
         )
         write_report(output, page, force=force)
-    print(f"{output}: {len(page) / 1e6:.2f} MB, {len(frame):,} evaluations. Open it in a browser.")
+    print(f"{output}: {len(page) / 1e6:.2f} MB, {counted(len(frame), 'evaluation')}. Open it in a browser.")
 
 
 def plot(

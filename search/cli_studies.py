@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from results.counted import counted
+from results.exchange import readable
 from search.options import JSON
 from search.storage import STORAGE, STORAGE_DEFAULT, open_storage, without_password
+from search.wording import moment
 from search_space.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="The studies of a storage: list, show, rename, delete.", no_args_is_help=True, rich_markup_mode=None
 )
+_PLANS = {"confirm": "confirmation", "final": "test", "ablate": "ablation"}
 NAME = Annotated[str, typer.Argument(help="A study, as `attnas study list` names it.")]
 
 
@@ -39,15 +42,14 @@ def list_studies(storage: STORAGE = STORAGE_DEFAULT, as_json: JSON = False) -> N
     if not found:
         print(f"no study in {without_password(storage)}; `attnas search` begins one")
         return
-    from search.tables import table
-
-    table([facts | {"rows": _counts(facts)} for facts in found], ["study", "about", "trials", "rows", "created"])
+    for facts in found:  # no table: a name may have 80 characters, and what it is about as many
+        for line in (facts["study"], f"  {facts['about']}", f"  {_how_far(facts)}, begun {facts['created']}"):
+            print(readable(line))
 
 
 @app.command(epilog="Example: attnas study show cifar100-resnet20-proxy-10")
 def show(name: NAME, storage: STORAGE = STORAGE_DEFAULT, as_json: JSON = False) -> None:
     """One study: what it asks for, how far it is, what is best."""
-    from results.exchange import readable
     from search.tables import table
 
     with open_storage(storage, read_only=True) as store:
@@ -57,7 +59,7 @@ def show(name: NAME, storage: STORAGE = STORAGE_DEFAULT, as_json: JSON = False) 
         print(json.dumps(facts))
         return
     print(readable(f"{facts['study']}  {facts['about']}  begun {facts['created']}"))
-    print(f"{facts['trials']} {facts['of']}, rows: {_counts(facts) or 'none'}")
+    print(_how_far(facts))
     for key, value in study.config.items():
         if key != "space":
             print(readable(f"  {key:16} {value if isinstance(value, str) else json.dumps(value)}"))
@@ -95,11 +97,13 @@ def delete(
     with _existing(storage) as store:
         study = store.studies.get(name)
         number = sum(row.study == study.id for row in store.rows(study=study.id))
-        what = f"study {name} and the {number} rows trained for it" if rows else f"study {name}, and keep its rows"
+        kept = f" and the {counted(number, 'row')} trained for it" if rows else ", and keep its rows"
+        what = f"study {name}{kept}"
         if not yes and not _confirmed(f"Delete {what}?"):
             raise typer.Exit(1)
         gone = store.studies.delete(name, rows=rows)
-    print(json.dumps({"study": name, "rows": gone}) if as_json else f"deleted study {name}, {gone} rows with it")
+    said = f"deleted study {name}, {counted(gone, 'row')} with it"
+    print(json.dumps({"study": name, "rows": gone}) if as_json else said)
 
 
 def dashboard(
@@ -131,7 +135,7 @@ def dashboard(
         print(json.dumps({"file": str(output), "trials": written}))
         return
     for name, number in written.items():
-        print(f"{name}: {number} trials")
+        print(f"{name}: {counted(number, 'trial')}")
     print(f"Next: optuna-dashboard sqlite:///{output}", file=sys.stderr)
 
 
@@ -165,8 +169,8 @@ def _facts(study: Study, store: Store) -> dict[str, Any]:
 
 def _no_facts(study: Study) -> dict[str, Any]:
     kind = str(study.config.get("kind", "search"))
-    names = {"study": study.name, "kind": kind, "about": "", "created": _when(study), "trials": 0, "of": "trials"}
-    return names | {**_statuses([]), "best": []}
+    facts = {"study": study.name, "kind": kind, "about": "", "created": moment(study.created)}
+    return facts | {"trials": 0, "of": "trials", **_statuses([]), "best": []}
 
 
 def _confirm_facts(study: Study, store: Store) -> dict[str, Any]:
@@ -177,9 +181,10 @@ def _confirm_facts(study: Study, store: Store) -> dict[str, Any]:
     return {
         "study": study.name,
         "kind": config["kind"],
-        "about": f"{config['kind']} {len(config['designs'])} designs, {config['data']} at {config['image_size']} px, "
-        f"{config['backbone']}, {config['recipe']}, {config['epochs']} epochs, {config['split']} split",
-        "created": _when(study),
+        "about": f"{_PLANS[config['kind']]} of {counted(len(config['designs']), 'design')}, {config['data']} at "
+        f"{config['image_size']} px, {config['backbone']}, {config['recipe']}, {counted(config['epochs'], 'epoch')}, "
+        f"{config['split']} split",
+        "created": moment(study.created),
         "trials": len(rows),
         "of": "trainings",
         **_statuses(rows),
@@ -204,19 +209,12 @@ def _search_facts(study: Study, store: Store) -> dict[str, Any]:
         "kind": "search",
         "about": f"{config['data']} at {config['image_size']} px, {config['backbone']}, {config['recipe']}, "
         f"{'-'.join(map(str, whole.rungs))} epochs, {config['objectives']}",
-        "created": _when(study),
+        "created": moment(study.created),
         "trials": len(by_trial(rows)),
         "of": "trials",
         **_statuses(rows),
         "best": [{name: getattr(row, name) for name in columns} for row in best[:5]],
     }
-
-
-def _when(study: Study) -> str:
-    try:
-        return time.strftime("%Y-%m-%d %H:%M", time.localtime(study.created))
-    except (TypeError, ValueError, OverflowError, OSError):
-        return "-"
 
 
 def _statuses(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
@@ -226,5 +224,10 @@ def _statuses(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
     }
 
 
-def _counts(facts: dict[str, Any]) -> str:
-    return ", ".join(f"{number} {status}" for status, number in sorted(facts["statuses"].items()))
+def _how_far(facts: dict[str, Any]) -> str:
+    """`40 trials in 57 rows (17 complete, 40 stopped)`: under halving a trial has a row at each rung it reached."""
+    rows = sum(facts["statuses"].values())
+    each = ", ".join(f"{number} {status}" for status, number in sorted(facts["statuses"].items()))
+    trials = counted(facts["trials"], facts["of"].removesuffix("s"))
+    within = f" in {counted(rows, 'row')}" if facts["of"] == "trials" else ""  # else a row is a training
+    return f"{trials}{within}{f' ({each})' if each else ''}"

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from results.counted import counted
+from results.exchange import readable
 from search.result_options import CSV, JSON, WHERE
 from search.storage import STORAGE, STORAGE_DEFAULT, open_storage
 from search.wording import points
@@ -49,10 +51,11 @@ def _noise_lines(row: dict[str, Any], gaps: list[float]) -> list[str]:
     between = row["sd_between_designs"]
     lines = [
         f"between seeds of one design: {points(row['sd_between_seeds'])} points (standard deviation, 95 % interval "
-        f"{points(row['sd_low'])} to {points(row['sd_high'])}), n = {row['runs']} runs of {row['designs']} designs",
+        f"{points(row['sd_low'])} to {points(row['sd_high'])}), n = {counted(row['runs'], 'run')} of "
+        f"{counted(row['designs'], 'design')}",
         f"between designs, that luck subtracted: {points(between)} points",
         "seeds of each of two designs that tell a gap (95 % level, 80 % power): "
-        + ", ".join(f"{gap:g} points {seeds_in_words(row[f'seeds_for_{gap:g}'])}" for gap in gaps),
+        + ", ".join(f"{gap:g} {_unit(gap)} {seeds_in_words(row[f'seeds_for_{gap:g}'])}" for gap in gaps),
     ]
     if between == 0:
         lines.append("designs are not seen to differ by more than seeds do; the brackets say how far they may")
@@ -93,10 +96,9 @@ def _show_fidelity(rows: list[dict[str, Any]], k: int, across: bool) -> None:
     from search.tables import table
 
     first = rows[0]
-    where = (
-        f"{first['dear_data']}, {first['dear_backbone']}, recipe {first['dear_recipe']} ({first['dear_recipe_hash']})"
-    )
-    print(f"against {where}, {first['dear_epochs']} of {first['dear_schedule_epochs']} epochs, means over seeds")
+    recipe = f"recipe {first['dear_recipe']} ({first['dear_recipe_hash']})"
+    epochs = f"{first['dear_epochs']} of {first['dear_schedule_epochs']} epochs"
+    print(readable(f"against {first['dear_data']}, {first['dear_backbone']}, {recipe}, {epochs}, means over seeds"))
     shown = [
         {
             "measure": _measure(row, across),
@@ -111,7 +113,7 @@ def _show_fidelity(rows: list[dict[str, Any]], k: int, across: bool) -> None:
     ]
     table(shown, list(shown[0]))
     for line in _fidelity_notes(rows, across):
-        print(line)
+        print(readable(line))
 
 
 def _measure(row: dict[str, Any], across: bool) -> str:
@@ -158,3 +160,7 @@ def _range(row: dict[str, Any], name: str) -> str:
     if value is None:
         return "-"
     return f"{value:.2f}" if low is None else f"{value:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _unit(gap: float) -> str:
+    return "point" if gap == 1 else "points"

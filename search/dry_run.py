@@ -7,7 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from results.counted import counted
 from results.engine import check_openable
+from results.published import with_name
 from results.store import Store
 from results.table import SCHEMA_VERSION
 from search.budget import Budget
@@ -60,7 +62,8 @@ def say(facts: dict[str, Any]) -> None:
     lines = [
         f"{space['designs']:,} distinct designs, {space['networks']:,} distinct networks that may be trained "
         f"({space['left_out']:,} left out, over a limit or impossible here); {known}",
-        f"{facts['trials']:,} trials, {facts['trials_begun']:,} of them begun; about {facts['epochs']:,.6g} epochs:",
+        f"{counted(facts['trials'], 'trial')}, {facts['trials_begun']:,} of them begun; about {facts['epochs']:,.6g} "
+        "epochs:",
     ]
     lines += [
         f"  {rung['rows']:>6,} evaluations to epoch {rung['epochs']:>3} ({rung['left']:,} left), about "
@@ -82,7 +85,7 @@ def say(facts: dict[str, Any]) -> None:
     )
     lines.append("first:" if facts["first"] else "nothing is left to train")
     lines += [
-        f"  {one['design']:40} {quantity('macs', one['macs'])}  {quantity('params', one['params'])}"
+        f"  {with_name(one['design']):40} {quantity('macs', one['macs'])}  {quantity('params', one['params'])}"
         for one in facts["first"]
     ]
     print("\n".join(lines))

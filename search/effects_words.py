@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from results.counted import counted
 from results.effects import Explained
 from results.exchange import readable
 from results.row import CONTEXT, MEASURED
@@ -39,8 +40,8 @@ def say(one: Explained, importances: Mapping[str, float], *, every_pair: bool) -
 def _about(one: Explained) -> list[str]:
     model = one.model
     lines = [
-        f"{one.on} of {model.designs:,} designs, {int(model.runs.sum()):,} runs; {one.asked} in one linear model, "
-        f"{model.rank} parameters"
+        f"{one.on} of {counted(model.designs, 'design')}, {counted(int(model.runs.sum()), 'run')}; {one.asked} in one "
+        f"linear model, {model.rank} parameters"
     ]
     if one.not_in_model:
         lines.append(f"not in it, and so not held equal: {', '.join(one.not_in_model)}")
@@ -158,7 +159,7 @@ def _caveats(one: Explained) -> list[str]:
         "intervals, which hold for all levels of an axis at once."
     ]
     if one.left_out:
-        lines.append(f"{one.left_out} networks of several designs, or of a later version, are left out.")
+        lines.append(f"Left out: {counted(one.left_out, 'network')} of several designs, or of a later version.")
     if one.model.designs < ENOUGH:
         lines.append(
             f"Optuna's importances look at the best tenth of the designs: below {ENOUGH} designs a few of them."

@@ -7,6 +7,9 @@ import signal
 import sys
 from typing import Any
 
+from results.counted import counted
+from results.exchange import readable
+from results.published import with_name
 from search.budget import Stop
 from search.halving import Rungs
 from search.snapshot import Standing
@@ -41,8 +44,9 @@ def say_end(view: View, stop: Stop, storage: str) -> None:
     if best is not None:
         values = ", ".join(quantity(name, value) for name, value in best.values.items())
         lines.append(
-            f"Best of {view.snapshot.ranking.measured} after {view.snapshot.ranking.epochs} epochs: "
-            f"{best.design} ({values})"
+            f"Best of {view.snapshot.ranking.measured} after "
+            f"{counted(view.snapshot.ranking.epochs or 0, 'epoch')}: "
+            f"{with_name(best.design)}: {values}"
         )
     rungs = None if view.study is None else view.study.plan.rungs
     if rungs is not None and rungs.halves and stop.signal is None and set(view.snapshot.states) == {"stopped"}:
@@ -55,16 +59,14 @@ def say_end(view: View, stop: Stop, storage: str) -> None:
         )
     where = "" if storage == STORAGE_DEFAULT else f" --storage {shlex.quote(without_password(storage))}"
     lines.append(f"Next: attnas results top{where}; attnas results pareto{where}")
-    print("\n".join(lines), file=sys.stderr)
+    print("\n".join(map(readable, lines)), file=sys.stderr)
 
 
 def _why(view: View, stop: Stop) -> str:
     if stop.signal is not None:
         rows = sum(view.snapshot.rungs.values())
-        return (
-            f"Ended by {signal.Signals(stop.signal).name}: {rows} finished evaluations of {view.snapshot.trials} "
-            "trials are kept, the same command goes on."
-        )
+        kept = f"{counted(rows, 'finished evaluation')} of {counted(view.snapshot.trials, 'trial')}"
+        return f"Ended by {signal.Signals(stop.signal).name}. Kept: {kept}; the same command goes on."
     again = " The same command goes on." if view.why == "the time is up" else ""
     return f"Done: {view.why}.{again}"
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from results.confirmed import FINAL, Confirmation, final_report, is_a
+from results.counted import counted
 from results.reported import Report, rows_of
 from results.row import CONTEXT, Row
 from results.store import Store
@@ -96,10 +97,10 @@ def _rows_on_test(setting: Setting, turn: Turn) -> list[Row]:
 
 
 def _seen_before(rows: Sequence[Row]) -> str:
-    designs = ", ".join(dict.fromkeys(row.design for row in rows))
+    seen = f"{counted(len(rows), 'row')}, of {', '.join(dict.fromkeys(row.design for row in rows))}"
     return (
-        f"the test split of {rows[0].data} has been looked at before ({len(rows)} rows, of {designs}). A second look, "
-        "with another winner, other seeds or another recipe, lets one pick the luckier number: then it is no test any "
-        "more. `attnas results query \"split == 'test'\"` prints what there is; --second-look measures once more, and "
+        f"the test split of {rows[0].data} has been looked at before ({seen}). A second look, with another winner, "
+        "other seeds or another recipe, lets one pick the luckier number: then it is no test any more. "
+        "`attnas results query \"split == 'test'\"` prints what there is; --second-look measures once more, and "
         "whoever reports it must say that it is the second look."
     )

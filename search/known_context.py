@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from results.counted import counted
 from results.row import CONTEXT, LABELS
 from search_space.errors import UserError
 
@@ -44,10 +45,12 @@ def pick_context(
     """The context that is meant, its complete rows, and how many other contexts would do.
 
     Of several the one that was asked the same before is meant, so that a command goes on with what it began however
-    many rows others get; else the one with the most complete rows. Rows of the test split choose nothing. `load` gives
+    many rows others get; else the first by `results.contexts.precedence`. Of equals none is guessed: a training for
+    hours is no report, which shows them all. Rows of the test split choose nothing. `load` gives
     data at an image size: asked only where rows of several folders fit, which only their content tells apart. Raises
     `UserError` where none fits or several do equally well.
     """
+    from results.contexts import precedence_of
     from results.lines import NEEDED
 
     frame = store.frame(where, NEEDED, status="complete", split="validation")
@@ -57,10 +60,10 @@ def pick_context(
     if not fitting:
         raise UserError(f"no complete row is of what was asked for; {_there(groups)}")
     before = [rows for rows in fitting if asked_before(_context(rows))]
-    most = max(map(len, fitting))
-    chosen = before or [rows for rows in fitting if len(rows) == most]
+    ranks = [precedence_of(rows, ("complete",)) for rows in fitting]
+    chosen = before or [rows for rows, rank in zip(fitting, ranks, strict=True) if rank == min(ranks)]
     if len(chosen) > 1:
-        alike = "were asked the same before" if before else f"have {most} complete rows each"
+        alike = "were asked the same before" if before else f"have {counted(len(chosen[0]), 'complete row')} each"
         raise UserError(
             f"{len(chosen)} contexts {alike}, and they can't be mixed; {_there(chosen)}. Say which one: --study, "
             "--data, --backbone, --image-size, --recipe or --epochs."
@@ -111,8 +114,9 @@ def _there(groups: list[pd.DataFrame]) -> str:
     lines = []
     for rows in groups[:8]:
         row = rows.iloc[0]
-        what = f"{row['data']} at {row['image_size']} px, {row['backbone']}, {row['recipe']}, {row['epochs']} epochs"
-        lines.append(f"{what}, recipe {row['recipe_hash']} ({len(rows)} rows)")
+        what = f"{row['data']} at {row['image_size']} px, {row['backbone']}, {row['recipe']}"
+        how = f"{counted(row['epochs'], 'epoch')}, recipe {row['recipe_hash']}"
+        lines.append(f"{what}, {how} ({counted(len(rows), 'row')})")
     return "there are: " + "; ".join(lines)
 
 

@@ -14,19 +14,29 @@ def on_ranking(part: pd.DataFrame) -> list[str]:
     if part["expected"].notna().any():
         notes.insert(
             0,
-            "± is the 95 % interval of a mean, expected what fresh seeds would give it. The best of many is flattered "
-            "by its luck: attnas confirm trains it anew.",
+            f"{_ends(part)} is the 95 % interval of a mean, expected what fresh seeds would give it. The best of many "
+            "is flattered by its luck: attnas confirm trains it anew.",
         )
     return notes
 
 
 def on_means(part: pd.DataFrame) -> list[str]:
     notes = []
+    if (part["epochs"] < part["schedule_epochs"]).any():
+        notes.append(
+            "Measured at a rung of a longer schedule: every training as it stood there, those that went on too. What "
+            "was trained to the end has a ranking of its own."
+        )
     single = int((part["n"] == 1).sum())
     if single:
         notes.append(
             f"{single} of {len(part)} have one seed: differences smaller than the run-to-run spread mean nothing "
             "(attnas train --seeds)."
+        )
+    if len(part) > 1 and part["expected"].nunique(dropna=False) == 1 and part["expected"].notna().all():
+        notes.append(
+            "expected is the same for all: these designs are not seen to differ by more than seeds of one do, so the "
+            "order is that of luck; attnas results noise says how far they may differ."
         )
     if part["precision"].str.contains("+", regex=False).any() or part["precision"].nunique() > 1:
         notes.append("float32 and bfloat16 trainings stand side by side here; query precision to tell them apart.")
@@ -36,10 +46,17 @@ def on_means(part: pd.DataFrame) -> list[str]:
 def on_groups(part: pd.DataFrame) -> list[str]:
     """Under the groups of a context."""
     return [
-        "accuracy is the mean over designs of their means over seeds; ± its 95 % interval by the spread between the "
-        "designs of the group, whose seeds are no independent evidence. What was searched is no random sample.",
+        f"accuracy is the mean over designs of their means over seeds; {_ends(part)} its 95 % interval by the spread "
+        "between the designs of the group, whose seeds are no independent evidence. What was searched is no random "
+        "sample.",
         *(_on_machines(part) if "hardware" in part and "hardware" not in CONTEXT else []),
     ]
+
+
+def _ends(part: pd.DataFrame) -> str:
+    """How `search.tables` writes the intervals of these lines."""
+    is_cut = (part["accuracy_low"] == 0) | (part["accuracy_high"] == 1)
+    return "± (or from to, where 0 or 100 % cuts it)" if is_cut.any() else "±"
 
 
 def _on_machines(part: pd.DataFrame) -> list[str]:

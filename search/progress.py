@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from results.confirmed import Confirmation
+from results.counted import counted
 from results.exchange import readable
 from results.row import Row
 from search.objective import EpochReport
@@ -50,7 +51,7 @@ class Progressing:
         self.trainings, self.counted = trainings, {row.identity for row in finished}
         for row in finished:
             self._best(row)
-        self._say(f"{len(self.counted)} of {trainings} trainings already in the storage")
+        self._say(f"{len(self.counted)} of {counted(trainings, 'training')} already in the storage")
         self.task = self.bar.add_task("", total=trainings, completed=len(self.counted), best=self._best_text())
 
     def training(self, design: AttentionDesign | Layered) -> EpochReport:

@@ -11,6 +11,10 @@ WHERE = Annotated[str | None, typer.Option(help="Only rows for which this holds,
 SORT = Annotated[str | None, typer.Option(help="Columns to sort by, as squeeze,-accuracy: a minus is from the top.")]
 COLUMNS = Annotated[str | None, typer.Option(help="Which columns, as design,squeeze,accuracy; `all` for every one.")]
 LIMIT = Annotated[int | None, typer.Option("--limit", "-n", min=0, help="At most so many rows; 0: all.")]
+RUNG = Annotated[
+    int | None,
+    typer.Option("--epochs", min=1, help="Rows measured at so many epochs: a rung of halving. Else complete ones."),
+]
 GROUP_BY = Annotated[
     str | None, typer.Option(help="Means over groups of designs, as squeeze,excitation; see `attnas results columns`.")
 ]

@@ -9,6 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from results.published import with_name
 from results.row import Row
 from search.budget import Budget
 from search.snapshot import Ranking, Snapshot, Standing
@@ -35,7 +36,7 @@ def sum_up(snapshot: Snapshot, budget: Budget) -> str:
     """`7 of 40 trials begun, 21.5 of 100 epochs, about 12 min left`."""
     trials = f"{snapshot.trials}" + ("" if budget.trials is None else f" of {budget.trials}")
     epochs = "" if budget.epochs is None else f", {snapshot.epochs:g} of {budget.epochs:g} epochs"
-    return f"{trials} trials begun{epochs}{_time_left(snapshot)}"
+    return f"{trials} {'trial' if trials == '1' else 'trials'} begun{epochs}{_time_left(snapshot)}"
 
 
 def _time_left(snapshot: Snapshot, since: float = 0.0) -> str:
@@ -98,7 +99,7 @@ def _front(ranking: Ranking) -> RenderableType:
 
 def _standing(standing: Standing) -> list[str]:
     seeds = f"  ({standing.n} seeds)" if standing.n > 1 else ""
-    return [standing.design + seeds, *(quantity(name, value) for name, value in standing.values.items())]
+    return [with_name(standing.design) + seeds, *(quantity(name, value) for name, value in standing.values.items())]
 
 
 def _table(*headings: str, left: int = 2) -> Table:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from results.counted import counted
 from results.lease import lease_is_dead
 from results.row import CONTEXT, Row
 from results.store import Store
@@ -165,7 +166,7 @@ class Study:
     def why_over(self, budget: Budget) -> str:
         """In words, after `is_over`."""
         if budget.trials is not None and self.mirror.trials >= budget.trials:
-            return f"{self.mirror.trials} trials"
+            return counted(self.mirror.trials, "trial")
         if not self.proposals.unseen():
             return "nothing new is left: every allowed network has been evaluated"
         if budget.epochs is None:

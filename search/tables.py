@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from results.columns import GROUPS, MEANS, ROWS
+from results.counted import counted
 from results.exchange import readable
 from results.files import check_folder, write_whole
+from search.wording import moment
 from search_space.errors import UserError
 
 if TYPE_CHECKING:
@@ -95,7 +97,7 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> None:
     sink = pa.BufferOutputStream()
     parquet.write_table(pa.Table.from_pandas(_flat(frame), preserve_index=False), sink)
     write_whole(path, sink.getvalue())
-    print(f"wrote {len(frame):,} rows to {path}", file=sys.stderr)
+    print(f"wrote {counted(len(frame), 'row')} to {path}", file=sys.stderr)
 
 
 def _flat(frame: pd.DataFrame) -> pd.DataFrame:
@@ -141,6 +143,7 @@ def _plain(value: Any) -> Any:
 
 _TEXTS: tuple[str, ...] = (
     "design",
+    "preset",
     "network",
     "status",
     "recipe",
@@ -158,9 +161,12 @@ _TEXTS += ("method", "column", "meaning")
 _PER_CENT = ("accuracy", "accuracy_sd", "accuracy_low", "accuracy_high", "expected", "accuracy_a", "accuracy_b")
 
 
+INTERVAL = ("accuracy_low", "accuracy_high")
+
+
 def with_interval(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     """`columns`, and the interval where a mean is among them: it is drawn beside the mean."""
-    beside = ["accuracy_low"] if "accuracy" in columns and "accuracy_low" in frame.columns else []
+    beside = INTERVAL if "accuracy" in columns and "accuracy_low" in frame.columns else ()
     return list(dict.fromkeys([*columns, *beside]))
 
 
@@ -220,6 +226,7 @@ _WRITTEN: dict[str, Callable[[float], str]] = {
     **dict.fromkeys(_PER_CENT, lambda value: f"{100 * value:.2f}"),
     **dict.fromkeys(("latency", "latency_seconds"), lambda value: f"{1e3 * value:.3f}"),
     **dict.fromkeys(("memory", "peak_memory_bytes"), lambda value: f"{value / 2**20:,.0f}"),
+    **dict.fromkeys(("started", "finished", "heartbeat"), lambda value: moment(value, "%H:%M:%S")),
     "macs": lambda value: f"{value / 1e6:,.3f}",
     "params": lambda value: f"{value:,.0f}",
 }
@@ -233,16 +240,25 @@ def _cell(name: str, row: dict[str, Any]) -> str:
     value = row[name]
     if value is None:
         return "-"
-    if name == "accuracy" and row.get("accuracy_low") is not None:
-        return f"{100 * value:.2f} ± {100 * (value - row['accuracy_low']):.2f}"
+    low, high = (row.get(end) for end in INTERVAL)
+    if name == "accuracy" and low is not None and high is not None:
+        return _with_ends(value, low, high)
     if name in _WRITTEN and isinstance(value, int | float):
         return _WRITTEN[name](value)
     return f"{value:.4g}" if isinstance(value, float) else readable(str(value))
+
+
+def _with_ends(mean: float, low: float, high: float) -> str:
+    """`20.20 ± 1.03`, or `31.64 (0.00 to 83.24)` where 0 or 100 % cuts the interval off."""
+    if math.isclose(mean - low, high - mean, abs_tol=1e-9):
+        return f"{100 * mean:.2f} ± {100 * (mean - low):.2f}"
+    return f"{100 * mean:.2f} ({100 * low:.2f} to {100 * high:.2f})"
 
 
 def context_line(row: dict[str, Any]) -> str:
     """What a ranked table speaks of, above it."""
     return readable(
         f"{row['data']} at {row['image_size']} px, {row['split']} split, {row['backbone']}, "
-        f"recipe {row['recipe']} ({row['recipe_hash']}), {row['epochs']} of {row['schedule_epochs']} epochs"
+        f"recipe {row['recipe']} ({row['recipe_hash']}), {row['epochs']} of "
+        f"{counted(row['schedule_epochs'], 'epoch')}"
     )

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 from results.best import Look
 from results.confirmed import Arm, Confirmation
+from results.counted import counted
+from results.exchange import readable
+from results.published import with_name
 from results.reported import Gap, Report
 from results.spread import LEVEL
 from search.tables import context_line
@@ -18,7 +21,12 @@ _SECOND = "Not the first look at the test split"
 
 
 def verdict(state: Confirmation) -> Iterator[str]:
-    """Lines: the race, who won it, what fresh seeds say of the leader, what to do next."""
+    """Lines: the race, who won it, what fresh seeds say of the leader, what to do next. A plan may come from anywhere:
+    nothing in them can steer a terminal."""
+    return map(readable, _lines(state))
+
+
+def _lines(state: Confirmation) -> Iterator[str]:
     yield f"{state.study}: {context_line(state.context)}"
     yield ""
     yield from _race(state)
@@ -48,11 +56,11 @@ def _percent(fraction: float) -> str:
 
 
 def _race(state: Confirmation) -> Iterator[str]:
-    width = max(len(arm.design) for arm in state.arms)
+    width = max(len(with_name(arm.design)) for arm in state.arms)
     yield f"{'design':{width}}  seeds  mean %  less the best other, {_percent(1 - state.alpha)} intervals together"
     for arm in sorted(state.arms, key=_order):
-        mean = points(arm.mean, unknown="-")
-        yield f"{arm.design:{width}}  {arm.n:>5}  {mean:>6}  {_interval(arm):>18}  {_fate(arm, state)}".rstrip()
+        name, mean = with_name(arm.design), points(arm.mean, unknown="-")
+        yield f"{name:{width}}  {arm.n:>5}  {mean:>6}  {_interval(arm):>18}  {_fate(arm, state)}".rstrip()
     if state.looks:
         last = state.looks[-1]
         yield f"spread between seeds {points(last.sd)} points, pooled over the arms ({last.df} degrees of freedom)"
@@ -77,7 +85,7 @@ def _fate(arm: Arm, state: Confirmation) -> str:
 
 def _decision(state: Confirmation) -> Iterator[str]:
     if not state.decided:
-        yield f"Not decided yet: {len(state.wanted)} trainings of this round are to come."
+        yield f"Not decided yet: {counted(len(state.wanted), 'training')} of this round to come."
         return
     if state.leader is None:
         yield "Nobody is left: every design failed with some seed."
@@ -104,14 +112,15 @@ def _decision(state: Confirmation) -> Iterator[str]:
 
 def _report(report: Report, title: str) -> Iterator[str]:
     if report.wanted:
-        yield f"{title}: {len(report.wanted)} of {len(report.seeds) * len(report.means)} trainings are to come."
+        yield f"{title}: {len(report.wanted)} of {counted(len(report.seeds) * len(report.means), 'training')} to come."
         return
     seeds = f"seeds {report.seeds[0]} to {report.seeds[-1]}" if len(report.seeds) > 1 else f"seed {report.seeds[0]}"
-    yield f"{title} ({report.split} split, recipe {report.recipe}, {report.epochs} epochs, {seeds}):"
+    yield f"{title} ({report.split} split, recipe {report.recipe}, {counted(report.epochs, 'epoch')}, {seeds}):"
     width = max(len(mean.design) for mean in report.means)
     for mean in report.means:
         if mean.n == 0:
-            yield f"  {mean.design:{width}}  nothing can be said: all {mean.failed} trainings failed"
+            all_failed = "its training failed" if mean.failed == 1 else f"all {mean.failed} trainings failed"
+            yield f"  {mean.design:{width}}  nothing can be said: {all_failed}"
             continue
         failed = f", {mean.failed} failed" if mean.failed else ""
         between = f"{_percent(LEVEL)} interval {points(mean.low)} to {points(mean.high)}"
@@ -124,7 +133,7 @@ def _gap(gap: Gap, leader: str) -> str:
     if math.isnan(gap.gap):
         return f"{leader} less {gap.against}: no seed trained both"
     between = f", {_percent(LEVEL)} interval {100 * gap.low:+.2f} to {100 * gap.high:+.2f}" if gap.n > 1 else ""
-    return f"{leader} less {gap.against}: {100 * gap.gap:+.2f} points{between}, n = {gap.n} pairs of a seed"
+    return f"{leader} less {gap.against}: {100 * gap.gap:+.2f} points{between}, n = {counted(gap.n, 'pair')} of a seed"
 
 
 def _next(state: Confirmation) -> str:

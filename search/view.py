@@ -8,6 +8,7 @@ import time
 from rich.console import Console, RenderableType
 from rich.live import Live
 
+from results.exchange import readable
 from results.row import MEASURED, Row
 from results.studies import config_hash
 from search.budget import Budget
@@ -70,7 +71,7 @@ class View:
         self.changed(self.study)
 
     def say(self, text: str) -> None:
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(readable(text, keep="\n"), markup=False, soft_wrap=True)
 
     def _line(self, row: Row) -> str:
         """`trial 7/40  DESIGN  61.20%  12.345 M MACs  8.1 s  [3 of 10 epochs]  best so far`."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 
+from results.published import with_name
 from results.row import Row
 
 _QUANTITIES = {
@@ -41,6 +43,14 @@ def duration(seconds: float) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
+def moment(seconds: float, clock: str = "%H:%M") -> str:
+    """Unix seconds as a local date and time; `-` for what no calendar has."""
+    try:
+        return time.strftime(f"%Y-%m-%d {clock}", time.localtime(seconds))
+    except (TypeError, ValueError, OverflowError, OSError):
+        return "-"
+
+
 def size(number_of_bytes: float) -> str:
     """`812 kB`, `3.1 GB`."""
     value, units = float(number_of_bytes), ["B", "kB", "MB", "GB", "TB"]
@@ -57,8 +67,9 @@ def worker_name(owner: str | None) -> str:
 
 def row_line(row: Row, *, how: str | None = None, error: str | None = None) -> str:
     """A finished row in a line; `how` instead of its seconds, `error` where the row comes without its own."""
+    design = with_name(row.design, row.key)
     if row.accuracy is None:
         cause = (error or row.error or "").strip().splitlines()
-        return f"{row.design}  failed ({row.failure}): {cause[-1] if cause else ''}"
+        return f"{design}  failed ({row.failure}): {cause[-1] if cause else ''}"
     seconds = "?" if row.seconds is None else f"{row.seconds:.1f} s"
-    return f"{row.design}  {row.accuracy:.2%}  {quantity('macs', row.macs)}  {how or seconds}"
+    return f"{design}  {row.accuracy:.2%}  {quantity('macs', row.macs)}  {how or seconds}"

@@ -93,7 +93,7 @@ def test_show_prints_every_evaluation_of_a_design_with_its_curve(attnas, tree, s
     trained = ["train", "se", "eca", "--seeds", 2, "--data", f"folder:{tree}", *SMALL, "--epochs", 1]
     assert attnas(*trained).code == 0
     done = attnas("results", "show", "se")
-    assert "avg/mlp-r16  key avg/mlp-r16" in done.out and done.out.count("epoch   1") >= 2
+    assert "avg/mlp-r16 (se)  key avg/mlp-r16" in done.out and done.out.count("epoch   1") >= 2
     found = json.loads(attnas("results", "show", "avg/mlp-r16", "--json").out)
     assert {row["seed"] for row in found} >= {0, 1}
 
@@ -107,7 +107,7 @@ def test_noise_prints_the_ratio_of_the_variances(attnas, tree):
 def test_show_finds_a_design_trained_under_another_spelling_of_the_same_network(attnas, tree):
     attnas("train", "avg/conv1d-k3", "--data", f"folder:{tree}", *SMALL, "--epochs", 1)
     again = attnas("train", "eca", "--data", f"folder:{tree}", *SMALL, "--epochs", 1)
-    assert "1 of 1 trainings already in the storage" in again.err and "training 1/1" in again.err
+    assert "1 of 1 training already in the storage" in again.err and "training 1/1" in again.err
     assert "from its row" in again.err
     assert "avg/conv1d-k3" in attnas("results", "show", "eca").out
     assert attnas("results", "show", "avg/conv1d-k5").code == 2

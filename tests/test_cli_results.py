@@ -248,10 +248,13 @@ def test_show_reads_whatever_is_in_curves_and_versions(filled: Callable[..., Any
 
 def test_no_text_of_a_storage_steers_the_terminal(filled: Callable[..., Any]) -> None:
     with closing(sqlite3.connect("attnas.db")) as connection, connection:
-        connection.execute("UPDATE evaluations SET data = ?1, hardware = ?1, recipe = ?1, error = ?1", (STEERS,))
+        changes = "data = ?1, hardware = ?1 || seed, recipe = ?1, error = ?1"
+        connection.execute(f"UPDATE evaluations SET {changes}", (STEERS,))
+        connection.execute("UPDATE evaluations SET epochs = 3 WHERE seed = 4")  # a cheaper fidelity to be told of
     for words in (
         *(["top"], ["show", "se"], ["compare", "se", "eca"], ["query", "seed == 0", "--columns", "all"]),
         *(["top", "--markdown"], ["sql", "SELECT data FROM rows"], ["pareto"], ["plot", "front", "-o", "f.png"]),
+        *(["noise"], ["fidelity"], ["effects"]),
     ):
         done = filled(*words)
         assert done.code == 0 and "\x1b" not in done.out + done.err and "\x07" not in done.out + done.err, words

@@ -108,7 +108,9 @@ def test_at_its_end_a_search_says_why_what_is_best_and_what_to_type_next(search,
     pretend(monkeypatch)
     done = search("--trials", 4)
     assert done.code == 0 and done.out == ""
-    assert "Done: 4 trials." in done.err and re.search(r"Best of \d after 3 epochs: \S+ \(\d\d\.\d\d%", done.err)
+    assert "Done: 4 trials." in done.err and re.search(
+        r"Best of \d after 3 epochs: \S+( \(\S+\))?: \d\d\.\d\d%", done.err
+    )
     assert done.err.rstrip().endswith("Next: attnas results top; attnas results pareto")
     done = search("--trials", 10_000)
     assert "Done: nothing new is left: every allowed network has been evaluated." in done.err
@@ -141,7 +143,7 @@ def test_after_a_signal_the_training_may_end_and_the_code_is_that_of_the_signal(
     monkeypatch.setattr(objective_module, "train", interrupted)
     done = search("--trials", 8, "--no-halving")
     assert done.code == code and len(calls) == 2
-    assert f"Ended by {number.name}: 2 finished evaluations of 2 trials are kept, the same command goes on" in done.err
+    assert f"Ended by {number.name}. Kept: 2 finished evaluations of 2 trials; the same command goes on." in done.err
     assert "Traceback" not in done.err
     again = search("--trials", 8, "--no-halving")
     assert again.code == 0 and "2 of 8 trials already in the storage" in again.err and len(calls) == 8

@@ -28,7 +28,10 @@ def test_list_tells_what_each_study_is_about_and_how_far_it_is(attnas, url):
     assert [facts["trials"] for facts in found] == [9, 3]
     assert found[0]["statuses"]["complete"] >= 1 and found[1]["statuses"] == {"complete": 3}
     shown = attnas("study", "list", "--storage", url).out
-    assert "small" in shown and "1-3-9 epochs, accuracy,macs" in shown
+    rows = sum(found[0]["statuses"].values())
+    assert shown.splitlines()[0] == "small" and "1-3-9 epochs, accuracy,macs" in shown
+    assert rows > 9 and f"  9 trials in {rows} rows (" in shown and "  3 trials in 3 rows (3 complete), begun " in shown
+    assert max(map(len, shown.splitlines())) <= 100
 
 
 def test_show_prints_the_config_and_the_best(attnas, url):

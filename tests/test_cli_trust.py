@@ -26,7 +26,7 @@ def url(tmp_path):
 
 def test_noise_says_how_large_luck_is_what_a_gap_needs_and_what_a_ranking_can_reach(attnas, url):
     said = attnas("results", "noise", "--gap", 1, "--storage", url).out
-    assert "n = 24 runs of 8 designs" in said and "1 points" in said and "0.25 points" not in said
+    assert "n = 24 runs of 8 designs" in said and "): 1 point " in said and "0.25 points" not in said
     assert "ranking by 3 seeds" in said and "with the truth: Spearman" in said
     [row] = json.loads(attnas("results", "noise", "--gap", 1, "--storage", url, "--json").out)
     assert row["sd_low"] < row["sd_between_seeds"] < row["sd_high"] and row["seeds_for_1"] >= 2

@@ -237,6 +237,17 @@ def test_designs_that_are_alike_are_a_set_and_no_winner(world, setting, store):
     assert "can't be told apart from the best" in said and "n = 3" in said
 
 
+def test_no_text_of_a_plan_steers_the_terminal(world, setting, store):
+    _, state = confirmed(setting, store)
+    steers = "\x1b[2J\x07"
+    arms = tuple(replace(arm, design=steers) for arm in state.arms)
+    means = tuple(replace(mean, design=steers) for mean in state.report.means)
+    forged = replace(state, study=steers, arms=arms, standing=(steers,), leader=steers, winner=steers)
+    forged = replace(forged, report=replace(state.report, means=means, recipe=steers))
+    for told in (forged, replace(forged, winner=None)):
+        assert all(line.isprintable() for line in verdict(told)) and "\\x1b[2J" in "\n".join(verdict(told))
+
+
 def on_test(setting, **changes):
     return replace(setting, recipe=PROXY.changed(**({"epochs": 6, "batch_size": 60} | changes)), split="test")
 
@@ -392,7 +403,7 @@ def test_the_command_confirms_tells_and_tells_again(attnas, world, tree, monkeyp
     listed = json.loads(attnas("study", "list", "--json").out)
     assert [facts["kind"] for facts in listed] == ["confirm", "final"]
     name = listed[0]["study"]
-    assert "trainings, rows:" in attnas("study", "show", name).out
+    assert "trainings (" in attnas("study", "show", name).out
     board = attnas("dashboard", "--study", name, "-o", "board.db")
     assert board.code == 2 and "no search" in board.err
 
@@ -426,7 +437,7 @@ def test_the_same_command_stays_with_its_context_whatever_rows_come(attnas, worl
     count = len(world.trained)
     again = attnas(*words)
     assert json.loads(again.out)["study"] == first["study"] and len(world.trained) == count
-    assert "1 other(s) fit too" in again.err
+    assert "1 other context fits too" in again.err
     attnas(*words, "--epochs", 3)
     refused = attnas(*words)
     assert refused.code == 2 and "2 contexts were asked the same before" in refused.err and "--epochs" in refused.err
@@ -471,7 +482,7 @@ def test_a_failed_training_of_a_final_is_begun_again_when_asked(attnas, world, t
     assert done.code == 2 and "--retry-failed" in done.err
     world.fails = {}
     done = attnas(*words, *full, "--retry-failed")
-    assert done.code == 0 and "1 failed trainings of the final are begun again" in done.err
+    assert done.code == 0 and "begun again: 1 failed training of the final" in done.err
     assert "nothing can be said" not in done.out and "second look" not in done.out + done.err
     [row] = (row for row in world.trained[-3:] if row[0] == "max/conv1d")
     assert row == ("max/conv1d", seed, "test", "full")

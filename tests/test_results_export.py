@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ import pytest
 import yaml
 from test_results_row import a_row, running
 
-from results import Row, Store, exchange_write, open_store
+from results import Row, Store, exchange_place, exchange_write, open_store
 from results.exchange import ExchangeError, readable, without_paths
 from results.exchange_merge import merge
 from results.exchange_read import Directory
 from results.exchange_write import export
 from results.latencies import Latency
+from results.lease import this_owner
 from results.query import QueryError
 from results.recipes import KeptRecipe
 
@@ -267,6 +269,46 @@ def test_an_export_that_is_cut_off_between_its_renames_leaves_the_old_one(
     with pytest.raises(KeyboardInterrupt):
         export(store, exported, where="seed == 0", force=True)
     assert contents(exported) == before
+
+
+@pytest.fixture
+def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Leave, as `.out-killed00`, what kill -9 leaves of the export that is made there; its process is dead."""
+    host, _, _ = this_owner().rpartition(":")[0].rpartition(":")
+    monkeypatch.setattr(exchange_place, "this_owner", lambda: f"{host}:999999:1")
+    return lambda made: shutil.copytree(made.parent, made.parent.with_name(".out-killed00")) and None
+
+
+def test_what_a_killed_export_left_is_put_away_by_the_next_and_nothing_else(
+    tmp_path: Path, killed: Callable[[Path], None]
+) -> None:
+    target = tmp_path / "out"
+    others = {tmp_path / ".out-alive000": this_owner(), tmp_path / ".out-none0000": ""}
+    others[tmp_path / ".out-b-killed00"] = exchange_place.this_owner()  # of an export that is called out-b
+    for path, owner in others.items():
+        path.mkdir()
+        (path / "owner").write_text(owner)
+    with exchange_place.beside(target) as made:
+        killed(made)
+    assert (tmp_path / ".out-killed00" / "export").is_dir()
+    with open_store("sqlite://") as store:
+        export(fill(store), target)
+    assert set(tmp_path.glob(".out-*")) == set(others) and Directory(target)
+
+
+def test_an_export_that_was_killed_while_it_replaced_another_brings_that_back(
+    tmp_path: Path, killed: Callable[[Path], None]
+) -> None:
+    with open_store("sqlite://") as store:
+        target = export(fill(store), tmp_path / "out").directory
+        before = contents(target)
+        with exchange_place.beside(target) as made:
+            target.rename(made.with_name("old"))
+            killed(made)
+        assert not target.exists()
+        with pytest.raises(ExchangeError, match="not empty"):
+            export(store, target)
+    assert contents(target) == before and not list(tmp_path.glob(".out-*"))
 
 
 def test_an_axis_chooses_rows_to_export_as_in_a_query(store: Store, tmp_path: Path) -> None:

@@ -599,6 +599,8 @@ def test_the_command_line_imports_directories_and_storages_and_says_what_came(
     told = json.loads(attnas("results", "import", exported, "--storage", url, "--json").out)
     assert [(one["rows"], one["new"], len(one["differing"])) for one in told] == [(5, 0, 1)]
     assert told[0]["content_hash"] == Directory(exported).content_hash
+    several = attnas("results", "import", exported.parent, "--storage", url)
+    assert several.code == 2 and f"give the exports in it: {exported}" in several.err
     for missing in (tmp_path / "nowhere", exported / "rows.jsonl"):
         refused = attnas("results", "import", missing, "--storage", url)
         assert refused.code == 2 and "give a directory that `attnas results export` wrote" in refused.err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import statistics
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,22 @@ def test_a_database_makes_the_lines_that_a_frame_of_its_rows_makes(
     ours, theirs = store.lines(by=by), lines_of(store.frame(), by)
     pd.testing.assert_frame_equal(ours, theirs, rtol=1e-9, atol=1e-14)
     assert (list(ours.columns[: len(GROUP)]) == list(GROUP) and ours["n"].max() > 1) or by
+
+
+def test_at_a_rung_a_database_and_a_frame_count_what_was_measured_there(store: Store) -> None:
+    rows = [
+        replace(row, status="stopped") if row.status == "complete" and row.epochs < row.schedule_epochs else row
+        for row in made(60, 0)
+    ]
+    with store.turn() as turn:
+        for row in rows:
+            turn.finish(row)
+    at = {epochs: store.lines(epochs=epochs) for epochs in (None, 5, 10)}
+    for epochs, ours in at.items():
+        pd.testing.assert_frame_equal(ours, lines_of(store.frame(), epochs=epochs), rtol=1e-9, atol=1e-14)
+        measured = [row for row in rows if row.accuracy is not None and row.status != "failed"]
+        assert ours["n"].sum() == sum(row.epochs == (epochs or 10) for row in measured) > 0
+    assert at[5]["epochs"].unique().tolist() == [5] and at[None].equals(at[10])
 
 
 def test_a_line_holds_mean_squares_and_what_is_known_of_each_measurement(store: Store) -> None:

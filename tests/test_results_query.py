@@ -151,6 +151,11 @@ def test_any_valid_query_finds_the_rows_that_brute_force_finds(store: Store, que
 @pytest.mark.parametrize(
     ("expr", "named"),
     [
+        ("accuracy > 0.5 and", "it breaks off, and a comparison is missing at its end"),
+        ("accuracy = 0.5", "write == for = (column 10: '= 0.5')"),
+        ("epochs == 3 and squeeze = 'a==b'", "write == for ="),
+        ("accuracy > 0.5 AND seed == 1", "write and for AND"),
+        ("accuracy => 1", "write >= for =>"),
         ("__import__('os').system('true')", "a call is refused (column 1"),
         ("macs < 1 and open('x') == 1", "a call is refused (column 14"),
         ("key.upper == 'A'", "an attribute"),

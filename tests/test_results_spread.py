@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from results.spread import spread
+from results.spread import interval, spread
 
 
 def flat(groups):
@@ -55,6 +55,12 @@ def test_of_the_design_that_looks_best_the_mean_flatters_and_the_expectation_doe
         expected_errors.append(expected[likely] - truth[likely])
     assert np.mean(mean_errors) > 0.007
     assert abs(np.mean(expected_errors)) < 0.0015
+
+
+def test_the_interval_of_an_accuracy_is_cut_where_none_can_be():
+    low, high = interval(np.array([0.02, 0.5, 0.99, 0.4]), np.array([0.1, 0.1, 0.1, np.nan]))
+    assert low == pytest.approx([0, 0.4, 0.89, np.nan], nan_ok=True)
+    assert high == pytest.approx([0.12, 0.6, 1, np.nan], nan_ok=True)
 
 
 def test_without_a_second_seed_nothing_is_known_of_luck():
