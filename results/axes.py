@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -52,12 +53,16 @@ def axes_of(text: str) -> dict[str, Any]:
     }
 
 
-def with_axes(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with a column for each of `AXES`, from its column `design`; missing is None, or NA of a number."""
+def with_axes(frame: pd.DataFrame, axes: Collection[str] = AXES) -> pd.DataFrame:
+    """The frame with a column for each of these axes, from its column `design`; missing is None, or NA of a number."""
     texts = frame["design"].astype(object)
     found = {text: axes_of(text) for text in texts.unique()}
     return frame.assign(
-        **{axis: _column(axis, texts.map({text: of[axis] for text, of in found.items()})) for axis in AXES}
+        **{
+            axis: _column(axis, texts.map({text: of[axis] for text, of in found.items()}))
+            for axis in AXES
+            if axis in axes
+        }
     )
 
 

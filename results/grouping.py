@@ -39,7 +39,7 @@ def group(rows: pd.DataFrame, by: str | Sequence[str]) -> pd.DataFrame:
     names = list(dict.fromkeys([by] if isinstance(by, str) else by))
     designs = lines_of(rows, columns)
     if len(columns) < len(names):
-        designs = with_axes(designs)
+        designs = with_axes(designs, names)
     groups = Grouped(designs, list(dict.fromkeys([*CONTEXT, *names])))
     lines = groups.first(list(dict.fromkeys([*CONTEXT, *LABELS, *names])))
     lines["rows"], lines["designs"] = groups.sum(designs["n"].to_numpy()).astype(int), groups.size()

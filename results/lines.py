@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from results.row import CONTEXT, LABELS, MEASURED
+from results.row import CONTEXT, IDENTITY, LABELS, MEASURED
 from results.table import EVALUATIONS
 from search_space.errors import UserError
 
@@ -39,6 +39,8 @@ SUMMARY = (
 )
 """The columns of `results.summary.summarise`."""
 
+_TOLD = ("macs", *(name for name in IDENTITY if name != "seed"), "macs_convention")
+"""What tells networks and contexts apart, and what never differs within one; that with most values first."""
 _ROUNDING = 1e-14
 """Of a mean of squares. Accuracies that differ by one image in a million differ by more."""
 _c = EVALUATIONS.c
@@ -83,8 +85,9 @@ def read_lines(
     """The lines of the rows for which `wanted` holds, as `lines_of` makes them of a frame."""
     from results.frames import read_columns
 
-    # what tells most lines apart comes first: a database that sorts has less to compare
-    keys = [_c[name] for name in dict.fromkeys([*SAME, *GROUP, *by, *LABELS, *JOINED])]
+    keys = [_c[name] for name in dict.fromkeys([*GROUP, *by, *LABELS, *SAME, *JOINED])]
+    is_sqlite = connection.dialect.name == "sqlite"  # which takes the rest from one of the rows, and sorts by less
+    told = [_c[name] for name in dict.fromkeys([*_TOLD, *by, *JOINED])] if is_sqlite else keys
     numbers = {
         "n": sa.func.count(),
         "accuracy": sa.func.avg(_c.accuracy),
@@ -94,7 +97,7 @@ def read_lines(
         numbers |= {name: sa.func.sum(_c[source]), f"{name}_n": sa.func.count(_c[source])}
     parts = sa.select(*keys, *(sa.cast(number, sa.Double).label(name) for name, number in numbers.items()))
     counts = (_c.status == "complete",) if epochs is None else (_c.status.in_(MEASURED), _c.epochs == epochs)
-    grouped = parts.where(*wanted, *counts).group_by(*keys)
+    grouped = parts.where(*wanted, *counts).group_by(*told)
     # materialised, the whole work is done before the first line is given out: while Python imports
     found = read_columns(connection, sa.select(grouped.cte("parts").prefix_with("MATERIALIZED", dialect="*")))
     variance = found["square"] - found["accuracy"] ** 2

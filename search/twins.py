@@ -19,8 +19,9 @@ COLUMNS = ("key", "backbone", "image_size", "num_classes", "network_key")
 
 def keys_like(keys: Iterable[str], wanted: AttentionDesign | Layered) -> list[str]:
     """Those of the keys that could be this design on some network, its own among them if it is there."""
-    stem = _stem(wanted.key)
-    return [key for key in keys if key == wanted.key or _stem(key) == stem]
+    own = wanted.key
+    stem = _stem(own)
+    return [key for key in keys if key == own or _stem(key) == stem]
 
 
 def rows_of(frame: pd.DataFrame, wanted: AttentionDesign | Layered) -> pd.Series[bool]:
