@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_confirm import FLOAT, World
+from confirmations import FLOAT
 from test_results_row import a_row
 
 from results import open_store
@@ -22,9 +22,8 @@ URL = "sqlite:///mine.db"
 
 
 @pytest.fixture
-def typed(attnas: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
+def typed(attnas: Callable[..., Any], world: Any) -> Iterator[Callable[[str], Any]]:
     """`typed("attnas ...")` where two designs were trained with a seed each by a changed recipe; nothing is trained."""
-    World(monkeypatch)
     own = ["--recipe", "smoke", "--epochs", "2", "--set", "batch_size=32", "--storage", URL, *FLOAT]
     words = ["--data", "synthetic", "--backbone", "resnet8", "--image-size", "16", *own]
     assert attnas("train", "none", "max/conv1d", *words).code == 0
