@@ -1,12 +1,13 @@
 """Searches that train nothing: for tests of what is said about them, and of what is made of their rows."""
 
+from functools import partial
+
+import searches
+
 from search import objective as objective_module
-from search import search
-from search_space import Space
 from trainers import PROXY
 from trainers.outcome import Outcome
 
-SPACE = Space(squeeze=("none", "avg", "max", "dct"), frequencies=("low2", "top2", "top4"), reduction=(4, 8))
 RECIPE = PROXY.changed(epochs=9, batch_size=60, crop_padding=1)
 _FACTS = {"precision": "float32", "hardware": "none", "versions": {"torch": "2"}, "commit": None}
 
@@ -39,6 +40,4 @@ def pretend(monkeypatch, *, fails=lambda design: False, seconds: float = 2.0):
     monkeypatch.setattr(objective_module, "train", train)
 
 
-def run(store, data, space=SPACE, **options):
-    defaults = {"trials": 9, "data": data, "backbone": "resnet8", "recipe": RECIPE, "precision": "float32"}
-    return search(space, store=store, **defaults | options)
+run = partial(searches.run, trials=9, recipe=RECIPE)

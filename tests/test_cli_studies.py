@@ -4,7 +4,8 @@ import json
 from dataclasses import replace
 
 import pytest
-from pretended import SPACE, pretend, run
+from pretended import pretend, run
+from searches import SPACE
 
 from results import open_store
 from search.study_rows import StoredStudy

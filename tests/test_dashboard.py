@@ -12,7 +12,8 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
-from pretended import SPACE, pretend, run
+from pretended import pretend, run
+from searches import SPACE
 
 from results import open_store
 from search_space import PRESETS, AttentionDesign

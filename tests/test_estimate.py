@@ -5,7 +5,8 @@ import time
 from dataclasses import replace
 
 import pytest
-from pretended import RECIPE, SPACE, pretend, run
+from pretended import RECIPE, pretend, run
+from searches import SPACE
 
 from results.lease import this_owner
 from search.budget import Budget

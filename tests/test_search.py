@@ -9,19 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from searches import RECIPE, SPACE, run
 
 from results import open_store
 from results.lease import this_owner
 from search import objective as objective_module
-from search import search
 from search.candidates import CandidateError, candidates
 from search.objective import Setting, evaluate
 from search_space import PRESETS, AttentionDesign, Space, UserError
-from trainers import PROXY, design_cost
+from trainers import design_cost
 from trainers.outcome import NotFiniteError, Outcome
-
-SPACE = Space(squeeze=("none", "avg", "max", "dct"), frequencies=("low2", "top2", "top4"), reduction=(4, 8))
-RECIPE = PROXY.changed(epochs=1, batch_size=60, crop_padding=1)
 
 
 @pytest.fixture
@@ -55,18 +52,6 @@ def pretended(monkeypatch):
 
     monkeypatch.setattr(objective_module, "train", pretend)
     return designs
-
-
-def run(store, blobs, space=SPACE, **options):
-    defaults = {
-        "trials": 4,
-        "data": blobs,
-        "backbone": "resnet8",
-        "recipe": RECIPE,
-        "precision": "float32",
-        "sampler": "tpe",
-    }
-    return search(space, store=store, **defaults | options)
 
 
 def test_a_search_trains_distinct_networks_and_keeps_a_row_of_each(store, blobs, trained):

@@ -8,35 +8,18 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from searches import FACTS, RECIPE, SPACE, run
 from sqlalchemy.exc import OperationalError
 
 from results.lease import this_owner
 from search import objective as objective_module
-from search import search
 from search.budget import Budget, Stop
 from search.launch import make_request
 from search.lookout import SearchError
 from search.objective import Setting
 from search.study import MOST_KILLS
-from search_space import PRESETS, Space
-from trainers import PROXY
+from search_space import PRESETS
 from trainers.outcome import Outcome
-
-SPACE = Space(squeeze=("none", "avg", "max", "dct"), frequencies=("low2", "top2", "top4"), reduction=(4, 8))
-RECIPE = PROXY.changed(epochs=1, batch_size=60, crop_padding=1)
-FACTS = {"precision": "float32", "hardware": "none", "versions": {}, "commit": None, "split": "validation"}
-
-
-def run(store, blobs, **options):
-    defaults = {
-        "trials": 4,
-        "data": blobs,
-        "backbone": "resnet8",
-        "recipe": RECIPE,
-        "precision": "float32",
-        "sampler": "tpe",
-    }
-    return search(SPACE, store=store, **defaults | options)
 
 
 @pytest.fixture

@@ -1,17 +1,18 @@
 """Searches that stop early: equal fidelity only, exact budgets, and nothing trained twice."""
 
 from collections import Counter
+from functools import partial
 
 import pytest
+import searches
+from searches import FACTS
 
 from results import pareto
 from search import objective as objective_module
-from search import search
-from search_space import PRESETS, Space
+from search_space import PRESETS
 from trainers import PROXY
 from trainers.outcome import Outcome
 
-SPACE = Space(squeeze=("none", "avg", "max", "dct"), frequencies=("low2", "top2", "top4"), reduction=(4, 8))
 RECIPE = PROXY.changed(epochs=9, batch_size=60, crop_padding=1)
 
 
@@ -42,26 +43,16 @@ def pretended(monkeypatch):
         if until < recipe.epochs:
             checkpoint.parent.mkdir(exist_ok=True)
             checkpoint.write_text(str(trunk(until)))
-        facts = {"precision": "float32", "hardware": "none", "versions": {}, "commit": None, "split": "validation"}
         status = "complete" if until == recipe.epochs else "stopped"
         return Outcome(
-            status=status, accuracy=quality(design) + until / 100, loss=1.0, epochs_trained=until - since, **facts
+            status=status, accuracy=quality(design) + until / 100, loss=1.0, epochs_trained=until - since, **FACTS
         )
 
     monkeypatch.setattr(objective_module, "train", pretend)
     return calls
 
 
-def run(store, blobs, **options):
-    defaults = {
-        "trials": 27,
-        "data": blobs,
-        "backbone": "resnet8",
-        "recipe": RECIPE,
-        "precision": "float32",
-        "sampler": "tpe",
-    }
-    return search(SPACE, store=store, **defaults | options)
+run = partial(searches.run, trials=27, recipe=RECIPE)
 
 
 def test_each_rung_trains_a_third_of_the_one_below(store, blobs, pretended):

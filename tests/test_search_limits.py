@@ -1,24 +1,22 @@
 """What a network may cost: counted limits, measured latency, and objectives beside accuracy."""
 
 import time
+from functools import partial
 
 import pytest
+import searches
 import torch
+from searches import RECIPE, SPACE
 
 from search import objective as objective_module
-from search import search
 from search.candidates import CandidateError, Limits, candidates
 from search.latency import LatencyError, measured_latency
 from search.objective import Setting
 from search.samplers import SAMPLERS
-from search_space import PRESETS, DesignError, Space, find_design
-from trainers import PROXY, design_cost
+from search_space import PRESETS, DesignError, find_design
+from trainers import design_cost
 from trainers.environment import hardware
 from trainers.outcome import Outcome
-
-SPACE = Space(squeeze=("none", "avg", "max", "dct"), frequencies=("low2", "top2", "top4"), reduction=(4, 8))
-RECIPE = PROXY.changed(epochs=1, batch_size=60, crop_padding=1)
-
 
 HARDWARE = [hardware(torch.device("cpu"))]
 
@@ -38,9 +36,7 @@ def trained(monkeypatch):
     return designs
 
 
-def run(store, blobs, **options):
-    defaults = {"trials": 30, "data": blobs, "backbone": "resnet8", "recipe": RECIPE, "precision": "float32"}
-    return search(SPACE, store=store, **defaults | options)
+run = partial(searches.run, trials=30, sampler="random")
 
 
 def cost(design):

@@ -7,8 +7,9 @@ import time
 from dataclasses import replace
 
 import pytest
-from pretended import SPACE, pretend, quality, run
+from pretended import pretend, quality, run
 from rich.console import Console
+from searches import SPACE
 
 from results.lease import this_owner
 from search.snapshot import ranking
