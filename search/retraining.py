@@ -1,4 +1,4 @@
-"""One retraining: design + image tree + seed -> row, resumable from its checkpoint."""
+"""One retraining: design + images + seed -> row, resumable from its checkpoint."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ def retrain(
     device: str | None = None,
     precision: str = "auto",
 ) -> Row:
-    """The row of this retraining on the tree at `path`; trained now unless the store has it, a line an epoch on stderr.
+    """The row of this retraining on the images at `path`: trained now, a line an epoch, unless the store has it.
 
     A training that is interrupted gives its claim back: the same call goes on from the last checkpoint in `output`.
     Raises `UserError`, `DesignError` before anything is made on disk, except for what only shows in the training.
     """
     recipe = recipe or RetrainRecipe()
     imagenet.check_request(design, backbone=backbone, image_size=image_size, workers=workers)
-    tree = imagenet.tree_facts(path)
+    images = imagenet.image_set(path)
     context = {
-        "data": tree.name,
-        "data_hash": tree.listing_hash,
+        "data": images.name,
+        "data_hash": images.content_hash,
         "split": imagenet.SPLIT,
         "backbone": versioned(backbone),
         "image_size": image_size,
-        "num_classes": len(tree.classes),
+        "num_classes": len(images.classes),
         "recipe": recipe.name,
         "recipe_hash": recipe.hash,
         "epochs": recipe.epochs,
@@ -51,10 +51,13 @@ def retrain(
     }
 
     def training() -> Outcome:
-        _say(f"{design} in {backbone}: {tree.train_images:,} images of {tree.name}, {len(tree.classes)} classes")
+        _say(
+            f"{design} in {backbone}: {len(images.train.labels):,} images of {images.name}, "
+            f"{len(images.classes)} classes"
+        )
         return train(
             design,
-            tree,
+            images,
             backbone=backbone,
             image_size=image_size,
             recipe=recipe,

@@ -10,7 +10,8 @@ from retrain_tree import make_tree
 
 from search_space import find_design
 from trainers import backbone
-from trainers.image_tree import Batches, tree_facts
+from trainers.image_batches import Batches
+from trainers.image_set import image_set
 from trainers.imagenet import RetrainRecipe
 from trainers.imagenet_run import Run
 from trainers.recipe import RecipeError
@@ -18,10 +19,10 @@ from trainers.recipe import RecipeError
 
 def run_of(tree: Path, recipe: RetrainRecipe) -> Run:
     """24 training images."""
-    facts = tree_facts(tree)
+    facts = image_set(tree)
     net = backbone("resnet8", find_design("se"), num_classes=6)
     batches = Batches(facts, recipe, image_size=32, seed=0, workers=0, pinned=False)
-    return Run(net, batches, facts, recipe=recipe, seed=0, device=torch.device("cpu"), precision="float32")
+    return Run(net, batches, recipe=recipe, seed=0, device=torch.device("cpu"), precision="float32")
 
 
 def test_the_published_values_are_the_defaults() -> None:
@@ -54,6 +55,7 @@ def test_the_hash_covers_everything_but_the_epochs() -> None:
         "crop_aspect": 1.3,
         "mirror": False,
         "crop_pct": 1.0,
+        "reduced_decoding": False,
         "gate_start": "identity",
         "scale": "unit",
     }

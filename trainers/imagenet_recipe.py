@@ -15,7 +15,8 @@ class RetrainRecipe:
 
     The learning rate is 0.1 per 256 images unless given, the warm-up five epochs but never more than a fifth of all.
     Crops cover at least `crop_area` of the image with an aspect of at most `crop_aspect` to 1; images are measured on
-    the central `crop_pct` of their shorter side. Two departures from the publication: Nesterov momentum, and no weight
+    the central `crop_pct` of their shorter side. With `reduced_decoding` a JPEG larger than that takes is decoded at a
+    half, a quarter or an eighth of its side. Two departures from the publication: Nesterov momentum, and no weight
     decay on norms and biases. The hash covers everything but the epochs: how long was trained is a row's fidelity.
     """
 
@@ -34,6 +35,7 @@ class RetrainRecipe:
     crop_aspect: float = 1.25
     mirror: bool = True
     crop_pct: float = 0.875
+    reduced_decoding: bool = True
     gate_start: str = "paper"
     scale: str = "paper"
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from trainers.augment import normalise
 from trainers.checkpoint import Checkpoint
-from trainers.image_tree import Batches, Tree, derived_seed
+from trainers.image_batches import Batches, derived_seed
 from trainers.imagenet_recipe import RetrainRecipe
 from trainers.outcome import NotFiniteError
 from trainers.precision import autocast, memory_format
@@ -36,7 +36,6 @@ class Run:
         self,
         net: nn.Module,
         batches: Batches,
-        tree: Tree,
         *,
         recipe: RetrainRecipe,
         seed: int,
@@ -44,7 +43,8 @@ class Run:
         precision: str,
     ) -> None:
         self.recipe, self.seed, self.device, self.precision = recipe, seed, device, precision
-        self.batches, self.classes, self.val_images = batches, len(tree.classes), tree.val_images
+        self.batches, images = batches, batches.images
+        self.classes, self.val_images = len(images.classes), len(images.val.labels)
         self.mean = torch.tensor(IMAGENET_DEFAULT_MEAN, device=device)
         self.std = torch.tensor(IMAGENET_DEFAULT_STD, device=device)
         self.layout = memory_format(precision)
@@ -57,7 +57,7 @@ class Run:
             weight_decay=recipe.weight_decay,
             filter_bias_and_bn=not recipe.decay_norms,
         )
-        self.steps_an_epoch = tree.train_images // recipe.batch_size
+        self.steps_an_epoch = len(images.train.labels) // recipe.batch_size
         self.step = 0
         warmup = recipe.warmup_steps(self.steps_an_epoch)
         self.schedule = CosineLRScheduler(
