@@ -110,7 +110,10 @@ def train(
 @app.command(epilog="Example: attnas retrain haar-d2-all/mlp-r16 --data /path/to/imagenet --backbone resnet50")
 def retrain(
     design: DESIGN,
-    data: Annotated[Path, typer.Option(help="ImageNet-style tree: PATH/train/<class>/*, PATH/val/<class>/*.")],
+    data: Annotated[
+        Path,
+        typer.Option(help="PATH/train/<class>/* and PATH/val/<class>/*, or PATH/data/*.parquet as on the hub."),
+    ],
     backbone: BACKBONE = "resnet50",
     image_size: IMAGE_SIZE = 224,
     placement: PLACEMENT = None,
@@ -119,6 +122,7 @@ def retrain(
     learning_rate: Annotated[float | None, typer.Option(help="Peak; 0.1 a 256 images unless given.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the weights and of the order of images.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that decode images.")] = min(4, CORES),
+    skip_corrupt: Annotated[int, typer.Option(min=0, help="Leave out so many images that can't be read.")] = 0,
     output: Annotated[
         Path | None, typer.Option(help="Folder of checkpoint and weights; retrain/DESIGN-BACKBONE-SEED unless given.")
     ] = None,
@@ -128,7 +132,7 @@ def retrain(
     threads: THREADS = CORES,
     as_json: JSON = False,
 ) -> None:
-    """Train a design on an image tree at full size, with a checkpoint an epoch; the same command goes on."""
+    """Train a design on images at full size, with a checkpoint an epoch; the same command goes on."""
     from search_space import find_design
 
     chosen = at_placement(find_design(design), placement)
@@ -153,6 +157,7 @@ def retrain(
             output=output or Path("retrain", _folder(f"{chosen}-{backbone}-{seed}")),
             device=device,
             precision=precision,
+            most_corrupt=skip_corrupt,
         )
     if as_json:
         print(json.dumps({"identity": row.identity, "accuracy": row.accuracy, "loss": row.loss, "status": row.status}))

@@ -28,6 +28,7 @@ def retrain(
     output: Path,
     device: str | None = None,
     precision: str = "auto",
+    most_corrupt: int = 0,
 ) -> Row:
     """The row of this retraining on the images at `path`: trained now, a line an epoch, unless the store has it.
 
@@ -66,6 +67,7 @@ def retrain(
             output=output,
             device=device,
             precision=precision,
+            most_corrupt=most_corrupt,
             on_epoch=lambda record: _say(epoch_line(record, recipe.epochs)),
         )
 
@@ -88,10 +90,11 @@ def _why_not_trained(found: Row) -> str:
 
 def epoch_line(record: dict[str, float], epochs: int) -> str:
     top5 = f"  top-5 {record['top5']:.2%}" if "top5" in record else ""
+    corrupt = f"  {record['corrupt']:.0f} corrupt" if "corrupt" in record else ""
     losses = f"loss {record['loss']:.3f}  train loss {record['train_loss']:.3f}"
     return (
         f"epoch {record['epoch']:.0f}/{epochs}  top-1 {record['accuracy']:.2%}{top5}  {losses}"
-        f"  {record['images_per_second']:.0f} images/s"
+        f"  {record['images_per_second']:.0f} images/s{corrupt}"
     )
 
 

@@ -176,6 +176,18 @@ def test_a_corrupt_image_ends_the_training_by_name_and_gives_the_claim_back(stor
     assert store.rows() == []
 
 
+def test_images_that_cannot_be_read_are_left_out_up_to_a_number_and_counted(store: Store, tmp_path: Path) -> None:
+    tree = make_tree(tmp_path / "pets")
+    for path in (tree / "train" / "f" / "3.jpg", tree / "val" / "a" / "0.jpg"):
+        path.write_bytes(path.read_bytes()[:200])
+    row = go(tree, store, tmp_path / "out", most_corrupt=2)
+    assert row.status == "complete" and {record["corrupt"] for record in row.curves} == {2}
+    measured = row.accuracy * 11  # type: ignore[operator]  # of 12 images
+    assert measured == pytest.approx(round(measured))
+    with pytest.raises(UserError, match=r"2 image\(s\) can't be read, and 1 may be left out"):
+        go(tree, store, tmp_path / "other", most_corrupt=1, seed=1)
+
+
 @pytest.mark.parametrize(
     "options, error, said",
     [

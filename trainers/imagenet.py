@@ -49,6 +49,7 @@ def retrain(
     output: Path,
     device: str | None = None,
     precision: str = "auto",
+    most_corrupt: int = 0,
     on_epoch: EpochReport | None = None,
 ) -> Outcome:
     """Train `design` in `backbone` on the set's `train` images and measure it on its `val` images after every epoch.
@@ -56,7 +57,8 @@ def retrain(
     `output/last.pt` holds the training after the last finished epoch: the same call goes on from it, to the same
     weights (bit for bit where the device is deterministic, as a CPU is). At the end `output/model.pt` holds the state
     dict of `backbone(..., scale=recipe.scale, gate_start=recipe.gate_start)`, on the CPU. Order and augmentation depend
-    on seed and epoch, not on `workers`. `on_epoch` is called after the epoch's checkpoint.
+    on seed and epoch, not on `workers`. Up to `most_corrupt` images that can't be read are left out; each epoch's
+    record then says how many. `on_epoch` is called after the epoch's checkpoint.
 
     A training that turns NaN, runs out of memory or raises comes back as a failed outcome with its class and
     traceback; a user's error (impossible design, corrupt image, checkpoint of another run) and Ctrl-C are raised.
@@ -76,7 +78,13 @@ def retrain(
 
         def training() -> Epochs:
             batches = Batches(
-                images, recipe, image_size=image_size, seed=seed, workers=workers, pinned=place.type == "cuda"
+                images,
+                recipe,
+                image_size=image_size,
+                seed=seed,
+                workers=workers,
+                pinned=place.type == "cuda",
+                most_corrupt=most_corrupt,
             )
             net = initialised(
                 backbone, design, recipe, seed=seed, num_classes=len(images.classes), image_size=image_size

@@ -99,6 +99,7 @@ class Run:
                 "epoch": epoch,
                 "train_loss": train_loss,
                 **self._evaluate(),
+                **({"corrupt": len(self.batches.corrupt)} if self.batches.corrupt else {}),
                 "learning_rate": self.optimiser.param_groups[0]["lr"],
                 "seconds": seconds_before + time.perf_counter() - start,
                 "images_per_second": self.steps_an_epoch * self.recipe.batch_size / train_seconds,
@@ -135,7 +136,7 @@ class Run:
         """Accuracy, top-5 accuracy and mean cross-entropy on `val`."""
         self.net.eval()
         hits = torch.zeros(min(5, self.classes), device=self.device)  # right at the first guess, the second...
-        total = torch.zeros((), device=self.device)
+        total, measured = torch.zeros((), device=self.device), 0
         with _bar("measuring", self.val_images) as advance:
             for images, labels in self.batches.val():
                 labels = labels.to(self.device, non_blocking=True)  # noqa: PLW2901
@@ -143,11 +144,12 @@ class Run:
                     logits = self.net(self._input(images)).float()
                 hits += (logits.topk(len(hits)).indices == labels[:, None]).sum(0)
                 total += F.cross_entropy(logits, labels, reduction="sum")
+                measured += len(labels)
                 advance(len(labels))
-        loss = total.item() / self.val_images
+        loss = total.item() / measured
         self._require_finite(loss)
-        top5 = {"top5": hits.sum().item() / self.val_images} if self.classes > 5 else {}
-        return {"accuracy": hits[0].item() / self.val_images, **top5, "loss": loss}
+        top5 = {"top5": hits.sum().item() / measured} if self.classes > 5 else {}
+        return {"accuracy": hits[0].item() / measured, **top5, "loss": loss}
 
     def _input(self, images: Tensor) -> Tensor:
         images = images.to(self.device, non_blocking=True)
