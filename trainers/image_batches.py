@@ -42,10 +42,12 @@ class Views(Dataset[tuple[Tensor, int] | Corrupt]):
     def __len__(self) -> int:
         return len(self.part.labels)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int] | Corrupt:
+    def __getitem__(self, number: int) -> tuple[Tensor, int] | Corrupt:
+        """A number beyond the last image is one of them once more, seen in another way."""
+        index = number % len(self)
         try:
             content = self.part.read(index)
-            with reproducible(derived_seed(self.seed, int(index))):
+            with reproducible(derived_seed(self.seed, number)):
                 return self.view(content), int(self.part.labels[index])
         except (ImageError, OSError) as error:
             # raised in a worker it would arrive wrapped in a traceback, and the loader would hang for 5 s
@@ -92,7 +94,9 @@ class Batches:
     ) -> None:
         self.images, self.seed, self.most_corrupt = images, seed, most_corrupt
         self.corrupt: dict[str, str] = {}
-        self.augment, self.central = augmenting(recipe, image_size), central(recipe, image_size)
+        self.augment = augmenting(recipe, recipe.train_size(image_size))
+        self.central = central(recipe, image_size)
+        self.repeats = recipe.repeats
         self.options: dict[str, Any] = {
             "batch_size": recipe.batch_size,
             "num_workers": workers,
@@ -103,8 +107,16 @@ class Batches:
 
     def train(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Full batches in the order of (seed, epoch), augmented; the rest is another rest next time."""
-        order = self.images.train.order(np.random.default_rng(derived_seed(self.seed, epoch))).tolist()
+        order = self.order(epoch)
         return self._each(DataLoader(self.augmented(epoch), sampler=order, drop_last=True, **self.options))
+
+    def order(self, epoch: int) -> list[int]:
+        """As many numbers as there are images. Of `repeats` R the first of each R images, R times running: number + N,
+        + 2 N... are the same image seen in other ways."""
+        part = self.images.train
+        count = len(part.labels)
+        once = part.order(np.random.default_rng(derived_seed(self.seed, epoch)))[: -(-count // self.repeats)]
+        return (once[:, None] + count * np.arange(self.repeats)).reshape(-1)[:count].tolist()
 
     def augmented(self, epoch: int) -> Views:
         """The images of `train` as this epoch shows them, by number."""

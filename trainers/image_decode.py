@@ -33,7 +33,7 @@ class ImageError(ValueError):
 
 
 def augmenting(recipe: RetrainRecipe, size: int) -> View:
-    """timm's random crops and mirrors."""
+    """timm's random crops, mirrors and policies of augmentation."""
     aspect = recipe.crop_aspect
     steps = create_transform(
         size,
@@ -42,6 +42,8 @@ def augmenting(recipe: RetrainRecipe, size: int) -> View:
         ratio=(1 / aspect, aspect),
         hflip=0.5 if recipe.mirror else 0.0,
         color_jitter=None,  # type: ignore[arg-type]  # timm's hint forgets its own way to turn it off
+        auto_augment=recipe.auto_augment or None,
+        interpolation=recipe.interpolation,
         normalize=False,  # done on the device: bytes travel four times as fast
     ).transforms
     crop = steps[0]
@@ -51,7 +53,15 @@ def augmenting(recipe: RetrainRecipe, size: int) -> View:
 
 def central(recipe: RetrainRecipe, size: int) -> View:
     """timm's central crop of `crop_pct` of the shorter side."""
-    steps = create_transform(size, is_training=False, crop_pct=recipe.crop_pct, crop_mode="center", normalize=False)
+    measured_by = "bilinear" if recipe.interpolation == "random" else recipe.interpolation
+    steps = create_transform(
+        size,
+        is_training=False,
+        crop_pct=recipe.crop_pct,
+        crop_mode="center",
+        interpolation=measured_by,
+        normalize=False,
+    )
 
     def decode(image: Image.Image) -> Image.Image:
         spare = min(image.size) * recipe.crop_pct / size / _MARGIN

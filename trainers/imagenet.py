@@ -97,7 +97,7 @@ def retrain(
                 curves.append(record)
                 run.checkpoint(identity, curves).save(output / "last.pt")
                 yield record
-            write(output / "model.pt", {name: value.cpu() for name, value in net.state_dict().items()})
+            write(output / "model.pt", {name: value.cpu() for name, value in run.measured.state_dict().items()})
             return settled(design, net)
 
         return observe(
