@@ -110,15 +110,21 @@ def train(
 @app.command(epilog="Example: attnas retrain haar-d2-all/mlp-r16 --data /path/to/imagenet --backbone resnet50")
 def retrain(
     design: DESIGN,
-    data: Annotated[Path, typer.Option(help="ImageNet-style tree: PATH/train/<class>/*, PATH/val/<class>/*.")],
+    data: Annotated[
+        Path,
+        typer.Option(help="PATH/train/<class>/* and PATH/val/<class>/*, or PATH/data/*.parquet as on the hub."),
+    ],
     backbone: BACKBONE = "resnet50",
     image_size: IMAGE_SIZE = 224,
     placement: PLACEMENT = None,
-    epochs: Annotated[int, typer.Option(help="Length of the training and of its schedule.")] = 100,
-    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 256,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak; 0.1 a 256 images unless given.")] = None,
+    recipe: Annotated[str, typer.Option(help="fca | rsb-a3 | rsb-a2 | smoke.")] = "fca",
+    epochs: Annotated[int | None, typer.Option(help="Length of the training instead of the recipe's own.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step instead of the recipe's own.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak instead of the recipe's rule.")] = None,
+    settings: SETTINGS = None,
     seed: Annotated[int, typer.Option(help="Seed of the weights and of the order of images.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that decode images.")] = min(4, CORES),
+    skip_corrupt: Annotated[int, typer.Option(min=0, help="Leave out so many images that can't be read.")] = 0,
     output: Annotated[
         Path | None, typer.Option(help="Folder of checkpoint and weights; retrain/DESIGN-BACKBONE-SEED unless given.")
     ] = None,
@@ -128,18 +134,20 @@ def retrain(
     threads: THREADS = CORES,
     as_json: JSON = False,
 ) -> None:
-    """Train a design on an image tree at full size, with a checkpoint an epoch; the same command goes on."""
+    """Train a design on images at full size, with a checkpoint an epoch; the same command goes on."""
     from search_space import find_design
+    from trainers.imagenet_recipe import find_retrain_recipe
 
     chosen = at_placement(find_design(design), placement)
+    trained_as = find_retrain_recipe(recipe).changed(
+        settings or [], epochs=epochs, batch_size=batch_size, learning_rate=learning_rate
+    )
     check_storage(storage)
     from search.launch import check_seed
     from search.retraining import retrain as run
-    from trainers.imagenet import RetrainRecipe
 
     check_seed(seed)
     prepare_machine(backbone, image_size, device, precision, threads)
-    recipe = RetrainRecipe(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
     with interruptible(), open_storage(storage) as store:
         row = run(
             chosen,
@@ -147,12 +155,13 @@ def retrain(
             store=store,
             backbone=backbone,
             image_size=image_size,
-            recipe=recipe,
+            recipe=trained_as,
             seed=seed,
             workers=workers,
             output=output or Path("retrain", _folder(f"{chosen}-{backbone}-{seed}")),
             device=device,
             precision=precision,
+            most_corrupt=skip_corrupt,
         )
     if as_json:
         print(json.dumps({"identity": row.identity, "accuracy": row.accuracy, "loss": row.loss, "status": row.status}))

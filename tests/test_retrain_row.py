@@ -19,7 +19,7 @@ from search.cli import app
 from search.retraining import retrain
 from search_space import DesignError, UserError, find_design
 from trainers import backbone, cost, imagenet_run
-from trainers.image_tree import tree_facts
+from trainers.image_set import image_set
 from trainers.imagenet import RetrainRecipe
 from trainers.recipe import RecipeError
 
@@ -50,7 +50,7 @@ def test_a_row_says_what_was_trained_and_is_stored(tree: Path, store: Store, tmp
     row = go(tree, store, tmp_path / "out", seed=3)
     assert store.get(row.identity) == row
     assert (row.status, row.data, row.split, row.seed) == ("complete", "folder:pets", "test", 3)
-    assert row.data_hash == tree_facts(tree).listing_hash and row.data_hash.startswith("listing:")
+    assert row.data_hash == image_set(tree).content_hash and row.data_hash.startswith("listing:")
     assert (row.recipe, row.recipe_hash, row.epochs, row.schedule_epochs) == ("imagenet", RECIPE.hash, 1, 1)
     assert (row.backbone, row.image_size, row.num_classes, row.design) == ("resnet8", 32, 6, "avg/mlp-r16")
     net = backbone("resnet8", find_design("se"), num_classes=6)
@@ -171,9 +171,21 @@ def test_a_corrupt_image_ends_the_training_by_name_and_gives_the_claim_back(stor
     tree = make_tree(tmp_path / "pets")
     path = tree / "train" / "f" / "3.jpg"
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(UserError, match=f"image {path} can't be read"):
+    with pytest.raises(UserError, match=f"can't be read.*{path}"):
         go(tree, store, tmp_path / "out")
     assert store.rows() == []
+
+
+def test_images_that_cannot_be_read_are_left_out_up_to_a_number_and_counted(store: Store, tmp_path: Path) -> None:
+    tree = make_tree(tmp_path / "pets")
+    for path in (tree / "train" / "f" / "3.jpg", tree / "val" / "a" / "0.jpg"):
+        path.write_bytes(path.read_bytes()[:200])
+    row = go(tree, store, tmp_path / "out", most_corrupt=2)
+    assert row.status == "complete" and {record["corrupt"] for record in row.curves} == {2}
+    measured = row.accuracy * 11  # type: ignore[operator]  # of 12 images
+    assert measured == pytest.approx(round(measured))
+    with pytest.raises(UserError, match=r"2 image\(s\) can't be read, and 1 may be left out"):
+        go(tree, store, tmp_path / "other", most_corrupt=1, seed=1)
 
 
 @pytest.mark.parametrize(

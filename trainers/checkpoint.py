@@ -31,6 +31,7 @@ class Checkpoint:
     model: dict[str, Any]
     optimiser: dict[str, Any]
     curves: list[dict[str, float]]
+    average: dict[str, Any] | None = None  # of the weights, where a recipe has one
 
     @property
     def epoch(self) -> int:
