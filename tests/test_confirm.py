@@ -97,7 +97,7 @@ def test_the_truly_best_wins_with_fresh_seeds_though_the_search_was_lucky_with_a
     assert {seed for _, seed, _, _ in world.trained} <= set(range(8, 8 + 7)), "7 was the search's"
     mean = state.report.means[0]
     assert (mean.design, mean.n) == ("max/conv1d", 3) and mean.low < 0.80 < mean.high
-    assert [(gap.against, gap.n) for gap in state.report.gaps] == [("none", 3), ("se", 3)]
+    assert [(gap.against, gap.n, gap.paired) for gap in state.report.gaps] == [("none", 3, False), ("se", 3, False)]
     assert state.report.gaps[0].low < 0.30 < state.report.gaps[0].high
     reported = {(text, seed) for text, seed, _, _ in world.trained if seed >= 12}
     assert {text for text, _ in reported} == {"max/conv1d", "none", "avg/mlp-r16"} and len(reported) == 9
@@ -385,7 +385,8 @@ def test_the_command_confirms_tells_and_tells_again(attnas, world, tree, monkeyp
     words = ("confirm", "--top", 2, "--seeds", 3, *data, *FLOAT)
     done = attnas(*words)
     assert done.code == 0 and "Winner: max/conv1d." in done.out and "at most 5 % of such confirmations" in done.out
-    assert "max/conv1d less none" in done.out and "n = 3 pairs" in done.out and "out after" in done.out
+    assert "max/conv1d less none" in done.out and "by the spread pooled over these" in done.out
+    assert "out after" in done.out
     assert "begun: confirm-folder-little-images" in done.err
     count = len(world.trained)
     again = attnas(*words, "--json")
