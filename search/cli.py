@@ -5,12 +5,8 @@ from __future__ import annotations
 import atexit
 import errno
 import gc
-import hashlib
-import json
-import re
 import sys
 import warnings
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,6 +17,8 @@ from search.cli_confirm import confirm_command
 from search.cli_cost import at_placement, cost
 from search.cli_explain import ABLATE_EPILOG, ablate
 from search.cli_results import app as results_app
+from search.cli_retrain import EPILOG as RETRAIN_EPILOG
+from search.cli_retrain import retrain_command
 from search.cli_search import EPILOG, search_command
 from search.cli_space import app as space_app
 from search.cli_studies import app as study_app
@@ -28,14 +26,11 @@ from search.cli_studies import dashboard
 from search.machine import chosen_recipe, interruptible, load, prepare_machine
 from search.options import (
     BACKBONE,
-    CORES,
     DATA,
     DATA_DIR,
-    DESIGN,
     DEVICE,
     EPOCHS,
     IMAGE_SIZE,
-    JSON,
     PLACEMENT,
     PRECISION,
     RECIPE,
@@ -61,6 +56,7 @@ app.command(epilog="Example: attnas dashboard -o dashboard.db && optuna-dashboar
 app.command(epilog="Example: attnas cost fca-ts --backbone resnet50 --image-size 224 --classes 1000 --json")(cost)
 app.add_typer(space_app, name="space")
 app.command(epilog=ABLATE_EPILOG)(ablate)
+app.command("retrain", epilog=RETRAIN_EPILOG)(retrain_command)
 
 
 _OF_A_PLACE = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
@@ -105,77 +101,6 @@ def train(
     with interruptible(), open_storage(storage) as store, Progressing() as watch:
         setting = Setting(images, backbone, trained_as, device=device, precision=precision)
         replicate(chosen, range(first_seed, first_seed + seeds), setting, store, watch)
-
-
-@app.command(epilog="Example: attnas retrain haar-d2-all/mlp-r16 --data /path/to/imagenet --backbone resnet50")
-def retrain(
-    design: DESIGN,
-    data: Annotated[
-        Path,
-        typer.Option(help="PATH/train/<class>/* and PATH/val/<class>/*, or PATH/data/*.parquet as on the hub."),
-    ],
-    backbone: BACKBONE = "resnet50",
-    image_size: IMAGE_SIZE = 224,
-    placement: PLACEMENT = None,
-    recipe: Annotated[str, typer.Option(help="fca | rsb-a3 | rsb-a2 | smoke.")] = "fca",
-    epochs: Annotated[int | None, typer.Option(help="Length of the training instead of the recipe's own.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step instead of the recipe's own.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak instead of the recipe's rule.")] = None,
-    settings: SETTINGS = None,
-    seed: Annotated[int, typer.Option(help="Seed of the weights and of the order of images.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes that decode images.")] = min(4, CORES),
-    skip_corrupt: Annotated[int, typer.Option(min=0, help="Leave out so many images that can't be read.")] = 0,
-    output: Annotated[
-        Path | None, typer.Option(help="Folder of checkpoint and weights; retrain/DESIGN-BACKBONE-SEED unless given.")
-    ] = None,
-    storage: STORAGE = STORAGE_DEFAULT,
-    device: DEVICE = None,
-    precision: PRECISION = "auto",
-    threads: THREADS = CORES,
-    as_json: JSON = False,
-) -> None:
-    """Train a design on images at full size, with a checkpoint an epoch; the same command goes on."""
-    from search_space import find_design
-    from trainers.imagenet_recipe import find_retrain_recipe
-
-    chosen = at_placement(find_design(design), placement)
-    trained_as = find_retrain_recipe(recipe).changed(
-        settings or [], epochs=epochs, batch_size=batch_size, learning_rate=learning_rate
-    )
-    check_storage(storage)
-    from search.launch import check_seed
-    from search.retraining import retrain as run
-
-    check_seed(seed)
-    prepare_machine(backbone, image_size, device, precision, threads)
-    with interruptible(), open_storage(storage) as store:
-        row = run(
-            chosen,
-            Path(str(data).removeprefix("folder:")),
-            store=store,
-            backbone=backbone,
-            image_size=image_size,
-            recipe=trained_as,
-            seed=seed,
-            workers=workers,
-            output=output or Path("retrain", _folder(f"{chosen}-{backbone}-{seed}")),
-            device=device,
-            precision=precision,
-            most_corrupt=skip_corrupt,
-        )
-    if as_json:
-        print(json.dumps({"identity": row.identity, "accuracy": row.accuracy, "loss": row.loss, "status": row.status}))
-    elif row.accuracy is not None:
-        print(f"{row.design} in {row.backbone} on {row.data}, {row.split} split: top-1 {row.accuracy:.2%}")
-    if row.status == "failed":
-        print(row.error, file=sys.stderr)
-        raise typer.Exit(1)
-
-
-def _folder(name: str) -> str:
-    """A folder's name that every file system takes: a design for each place of a network is a long text."""
-    plain = re.sub(r"[^A-Za-z0-9.@+-]", "_", name)
-    return plain if len(plain) < 150 else f"{plain[:100]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
 def main() -> None:

@@ -222,7 +222,8 @@ def test_the_command_prints_the_row_and_a_second_one_answers_from_it(tree: Path,
     command += ["--storage", f"sqlite:///{tmp_path}/rows.db", "--output", str(tmp_path / "out")]
     first, second = (CliRunner().invoke(app, command, catch_exceptions=False) for _ in range(2))
     assert first.exit_code == second.exit_code == 0
-    assert json.loads(first.stdout)["status"] == "complete"
+    [told] = json.loads(first.stdout)
+    assert (told["design"], told["seed"], told["status"]) == ("avg/mlp-r16", 0, "complete")
     assert second.stdout == first.stdout
     assert "epoch 1/1" in first.stderr and "epoch 1/1" not in second.stderr
 
