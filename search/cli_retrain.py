@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from search.cli_cost import at_placement
-from search.machine import interruptible, prepare_machine
+from search.machine import prepare_machine
 from search.options import (
     BACKBONE,
     CORES,
@@ -87,14 +90,17 @@ def retrain_command(
     chosen = _each_once([*named, *(name.strip() for name in (baseline or "").split(",") if name.strip())], placement)
     from search.launch import check_seed
     from search.retraining import retrain as run
+    from trainers.imagenet import Halted
 
     check_seed(first_seed)
     check_seed(first_seed + seeds - 1)
     prepare_machine(backbone, image_size, device, precision, threads)
-    rows = []
-    with interruptible(), open_storage(storage) as store:
+    rows: list[Row] = []
+    with saving_when_told() as told, open_storage(storage) as store:
         for seed in range(first_seed, first_seed + seeds):
             for design in chosen:
+                if told():
+                    raise Halted
                 row = run(
                     design,
                     Path(str(data).removeprefix("folder:")),
@@ -108,12 +114,42 @@ def retrain_command(
                     device=device,
                     precision=precision,
                     most_corrupt=skip_corrupt,
+                    stop=told,
                 )
                 rows.append(row)
                 _say_failure(row)
     _tell(rows, as_json=as_json)
     if any(row.status == "failed" for row in rows):
         raise typer.Exit(1)
+
+
+@contextmanager
+def saving_when_told() -> Iterator[Callable[[], bool]]:
+    """SIGTERM and Ctrl-C are heeded after the update that is running, which is saved; Ctrl-C again ends at once.
+
+    The exit code is 0 after SIGTERM, which schedulers send to ask for just that, and 130 after Ctrl-C.
+    """
+    from trainers.imagenet import Halted
+
+    told: list[int] = []
+
+    def heed(number: int, _frame: object) -> None:
+        if number == signal.SIGINT and told:
+            raise KeyboardInterrupt
+        told.append(number)
+
+    before = {number: signal.signal(number, heed) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: bool(told)
+    except Halted:
+        print("stopped, and saved after its last update: the same command goes on.", file=sys.stderr)
+        raise typer.Exit(0 if told[0] == signal.SIGTERM else 130) from None
+    except KeyboardInterrupt:
+        print("interrupted: the last checkpoint is kept, the same command goes on.", file=sys.stderr)
+        raise typer.Exit(130) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _chosen(searched: str | None, top: int | None, front: bool, where: str | None, *, given: bool) -> list[str]:

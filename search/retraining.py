@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from results.row import Row
@@ -29,10 +30,12 @@ def retrain(
     device: str | None = None,
     precision: str = "auto",
     most_corrupt: int = 0,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Row:
     """The row of this retraining on the images at `path`: trained now, a line an epoch, unless the store has it.
 
     A training that is interrupted gives its claim back: the same call goes on from the last checkpoint in `output`.
+    Where `stop()` says so it is saved after the update that it is at, and `trainers.imagenet.Halted` raised.
     Raises `UserError`, `DesignError` before anything is made on disk, except for what only shows in the training.
     """
     recipe = recipe or RetrainRecipe()
@@ -68,6 +71,7 @@ def retrain(
             device=device,
             precision=precision,
             most_corrupt=most_corrupt,
+            stop=stop,
             on_epoch=lambda record: _say(epoch_line(record, recipe.epochs)),
         )
 

@@ -105,9 +105,10 @@ class Batches:
             "generator": torch.Generator(),  # else a worker's start would draw from the network's generator
         }
 
-    def train(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Full batches in the order of (seed, epoch), augmented; the rest is another rest next time."""
-        order = self.order(epoch)
+    def train(self, epoch: int, skip: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Full batches in the order of (seed, epoch), augmented, after the first `skip`; the rest is another rest next
+        time."""
+        order = self.order(epoch)[skip * self.options["batch_size"] :]
         return self._each(DataLoader(self.augmented(epoch), sampler=order, drop_last=True, **self.options))
 
     def order(self, epoch: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -16,11 +17,11 @@ from trainers.factories import versioned
 from trainers.image_batches import Batches
 from trainers.image_set import ImageSet, image_set
 from trainers.imagenet_recipe import RetrainRecipe
-from trainers.imagenet_run import Run
+from trainers.imagenet_run import Halted, Run
 from trainers.outcome import EpochReport, Epochs, Outcome, observe, settled
 from trainers.precision import pick_precision
 
-__all__ = ["ImageSet", "RetrainRecipe", "check_request", "image_set", "retrain"]
+__all__ = ["Halted", "ImageSet", "RetrainRecipe", "check_request", "image_set", "retrain"]
 
 SPLIT = "test"
 """A search carves its validation images from `train` and never sees `val`: for a row, `val` is the test split."""
@@ -50,6 +51,7 @@ def retrain(
     device: str | None = None,
     precision: str = "auto",
     most_corrupt: int = 0,
+    stop: Callable[[], bool] = lambda: False,
     on_epoch: EpochReport | None = None,
 ) -> Outcome:
     """Train `design` in `backbone` on the set's `train` images and measure it on its `val` images after every epoch.
@@ -61,7 +63,8 @@ def retrain(
     record then says how many. `on_epoch` is called after the epoch's checkpoint.
 
     A training that turns NaN, runs out of memory or raises comes back as a failed outcome with its class and
-    traceback; a user's error (impossible design, corrupt image, checkpoint of another run) and Ctrl-C are raised.
+    traceback; a user's error (impossible design, corrupt image, checkpoint of another run) and Ctrl-C are raised. Where
+    `stop()` is true after an update, the training is saved at that and `Halted` raised.
     """
     recipe = recipe or RetrainRecipe()
     check_request(design, backbone=backbone, image_size=image_size, workers=workers)
@@ -74,7 +77,7 @@ def retrain(
         saved = Checkpoint.load(output / "last.pt", identity)
         chosen = _precision(precision, place, saved, output)
         earlier = [] if saved is None else saved.curves
-        seconds_before = earlier[-1]["seconds"] if earlier else 0.0
+        seconds_before = 0.0 if saved is None else saved.spent
 
         def training() -> Epochs:
             batches = Batches(
@@ -89,14 +92,18 @@ def retrain(
             net = initialised(
                 backbone, design, recipe, seed=seed, num_classes=len(images.classes), image_size=image_size
             )
-            run = Run(net, batches, recipe=recipe, seed=seed, device=place, precision=chosen)
+            run = Run(net, batches, recipe=recipe, seed=seed, device=place, precision=chosen, stop=stop)
             if saved is not None:
                 _restore(run, saved, output / "last.pt")
             curves = list(earlier)
-            for record in run.epochs(len(curves) + 1, seconds_before):
-                curves.append(record)
+            try:
+                for record in run.epochs(len(curves) + 1):
+                    curves.append(record)
+                    run.checkpoint(identity, curves).save(output / "last.pt")
+                    yield record
+            except Halted:
                 run.checkpoint(identity, curves).save(output / "last.pt")
-                yield record
+                raise
             write(output / "model.pt", {name: value.cpu() for name, value in run.measured.state_dict().items()})
             return settled(design, net)
 
@@ -144,4 +151,5 @@ def _restore(run: Run, saved: Checkpoint, path: Path) -> None:
         run.restore(saved)
     except (RuntimeError, ValueError, KeyError) as error:  # the right name on what another version made
         raise damaged(path, error) from error
-    print(f"going on after epoch {saved.epoch} of {run.recipe.epochs}, from {path}", file=sys.stderr)
+    part = f" and {saved.updates} of {run.steps_an_epoch} updates of the next" if saved.updates else ""
+    print(f"going on after epoch {saved.epoch} of {run.recipe.epochs}{part}, from {path}", file=sys.stderr)

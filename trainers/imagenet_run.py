@@ -32,8 +32,12 @@ from timm.utils import ModelEmaV3  # noqa: E402
 _STEPS_BETWEEN_LOOKS = 50  # at the loss: every look makes an accelerator wait
 
 
+class Halted(BaseException):
+    """The training was asked to stop, and did so between two updates."""
+
+
 class Run:
-    """The state of one training."""
+    """The state of one training. `stop` is asked after each update whether to go on."""
 
     def __init__(
         self,
@@ -44,8 +48,9 @@ class Run:
         seed: int,
         device: torch.device,
         precision: str,
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.recipe, self.seed, self.device, self.precision = recipe, seed, device, precision
+        self.recipe, self.seed, self.device, self.precision, self.stop = recipe, seed, device, precision, stop
         self.batches, images = batches, batches.images
         self.classes, self.val_images = len(images.classes), len(images.val.labels)
         self.mean = torch.tensor(IMAGENET_DEFAULT_MEAN, device=device)
@@ -57,6 +62,8 @@ class Run:
         self.mixing, self.loss = Mixing(recipe, self.classes, seed), loss_of(recipe)
         self.steps_an_epoch = len(images.train.labels) // recipe.batch_size
         self.step = 0
+        self.epoch_loss = torch.zeros((), device=device)  # the sum over the updates of the running epoch
+        self._began, self._before = time.perf_counter(), 0.0
         warmup = recipe.warmup_steps(self.steps_an_epoch)
         self.schedule = CosineLRScheduler(
             self.optimiser,
@@ -72,9 +79,17 @@ class Run:
         self.optimiser.load_state_dict(saved.optimiser)
         if self.average is not None:
             self.average.module.load_state_dict(saved.average or {})
-        self.step = saved.epoch * self.steps_an_epoch
+        self.step = saved.epoch * self.steps_an_epoch + saved.updates
+        self.epoch_loss.fill_(saved.epoch_loss)
+        self._before = saved.spent
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole training, those before a resumption too."""
+        return self._before + time.perf_counter() - self._began
 
     def checkpoint(self, identity: str, curves: list[dict[str, float]]) -> Checkpoint:
+        updates = self.step - len(curves) * self.steps_an_epoch
         return Checkpoint(
             identity=identity,
             precision=self.precision,
@@ -82,6 +97,9 @@ class Run:
             optimiser=self.optimiser.state_dict(),
             curves=curves,
             average=None if self.average is None else self.average.module.state_dict(),
+            updates=updates,
+            epoch_loss=self.epoch_loss.item() if updates else 0.0,
+            seconds=self.seconds,
         )
 
     @property
@@ -89,38 +107,49 @@ class Run:
         """The network that is measured and kept: of the averaged weights, where the recipe has them."""
         return self.net if self.average is None else self.average.module
 
-    def epochs(self, first: int, seconds_before: float) -> Iterator[dict[str, float]]:
-        """Trains from epoch `first` on; yields a record an epoch, with top5 where there are more than five classes.
+    def epochs(self, first: int) -> Iterator[dict[str, float]]:
+        """Trains on to the end, from the epoch `first` on, of which some updates may be done.
 
-        `seconds` run on from those spent before; `images_per_second` leaves the measuring out.
+        Yields a record an epoch, with top5 where there are more than five classes.
+
+        `images_per_second` leaves the measuring out. Raises `Halted` where `stop` says so.
         """
-        start = time.perf_counter()
         for epoch in range(first, self.recipe.epochs + 1):
-            begin = time.perf_counter()
+            begin, before = time.perf_counter(), self.step
             with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-                torch.manual_seed(derived_seed(self.seed, epoch, 1))  # dropout, the same after a resumption
                 train_loss = self._train_epoch(epoch)
-            train_seconds = time.perf_counter() - begin
+            images = (self.step - before) * self.recipe.batch_size
+            rate = images / (time.perf_counter() - begin)
+            measured = self._evaluate()
+            self.epoch_loss.zero_()
             yield {
                 "epoch": epoch,
                 "train_loss": train_loss,
-                **self._evaluate(),
+                **measured,
                 **({"corrupt": len(self.batches.corrupt)} if self.batches.corrupt else {}),
                 "learning_rate": self.optimiser.param_groups[0]["lr"],
-                "seconds": seconds_before + time.perf_counter() - start,
-                "images_per_second": self.steps_an_epoch * self.recipe.batch_size / train_seconds,
+                "seconds": self.seconds,
+                "images_per_second": rate,
             }
 
     def _train_epoch(self, epoch: int) -> float:
         self.net.train()
-        total = torch.zeros((), device=self.device)
+        done = self.step - (epoch - 1) * self.steps_an_epoch
         with _bar(f"epoch {epoch}/{self.recipe.epochs}", self.steps_an_epoch * self.recipe.batch_size) as advance:
-            for number, (images, labels) in enumerate(self.batches.train(epoch), start=1):
-                total += self._train_step(self._input(images), labels.to(self.device, non_blocking=True))
+            advance(done * self.recipe.batch_size)
+            for number, (images, labels) in enumerate(self.batches.train(epoch, done), start=done + 1):
+                torch.manual_seed(derived_seed(self.seed, self.step, 1))  # dropout, the same after a resumption
+                loss = self._train_step(self._input(images), labels.to(self.device, non_blocking=True))
+                self.epoch_loss += loss
                 if number % _STEPS_BETWEEN_LOOKS == 0 or number == self.steps_an_epoch:
-                    self._require_finite(total.item())
+                    self._require_finite(self.epoch_loss.item())
                 advance(len(labels))
-        return total.item() / self.steps_an_epoch
+                self._look()
+        return self.epoch_loss.item() / self.steps_an_epoch
+
+    def _look(self) -> None:
+        if self.stop():
+            raise Halted
 
     def _train_step(self, images: Tensor, labels: Tensor) -> Tensor:
         self.schedule.step_update(self.step + 1)
@@ -155,6 +184,7 @@ class Run:
                 total += F.cross_entropy(logits, labels, reduction="sum")
                 measured += len(labels)
                 advance(len(labels))
+                self._look()
         loss = total.item() / measured
         self._require_finite(loss)
         top5 = {"top5": hits.sum().item() / measured} if self.classes > 5 else {}
