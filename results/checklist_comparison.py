@@ -11,6 +11,7 @@ from results import plans
 from results.checklist_item import LH, NO, PARTLY, YANG, YES, Item, seeds
 from results.spread import spread
 from results.studies import SAMPLERS, Study
+from results.suggest import command
 from search_space import PRESETS, AttentionDesign, UserError, find_design
 from search_space.words import neighbours
 
@@ -19,7 +20,7 @@ SEEDS = 5
 FINALISTS = 5
 _SURE_DF = 10  # degrees of freedom from which Student's t is within a seventh of the normal's 1.96
 _COMMON = 3
-_RANDOM = "`attnas search --sampler random` with the same budget, into a storage of its own; report both storages"
+_RANDOM = "the same search with `--sampler random`, into a storage of its own (`--storage`); report both storages"
 
 
 def baselines(complete: pd.DataFrame) -> Item:
@@ -29,7 +30,7 @@ def baselines(complete: pd.DataFrame) -> Item:
     lacking = [name for name, n in counts.items() if n == 0]
     few = [name for name, n in counts.items() if 0 < n < SEEDS]
     if len(lacking) == 2:
-        return Item(question, YANG, NO, evidence, "`attnas train none se --seeds 5`")
+        return Item(question, YANG, NO, evidence, _references(complete))
     if lacking or few:
         return Item(question, YANG, PARTLY, evidence, f"{' and '.join(lacking + few)}: {SEEDS} seeds each are wanted")
     return Item(question, YANG, YES, evidence)
@@ -74,6 +75,11 @@ def _samplers(study: Study) -> list[str]:
     return [str(name) for name in known] if isinstance(known, list) else []
 
 
+def _references(complete: pd.DataFrame) -> str:
+    trained = command(f"train none se --seeds {SEEDS}", like=complete.iloc[0] if len(complete) else None)
+    return f"`{trained}`"
+
+
 def several_seeds(complete: pd.DataFrame, finalists: Sequence[str]) -> Item:
     question = f"Were the best {len(finalists)} trained with several seeds?"
     n = complete.groupby("network_key")["seed"].nunique()
@@ -82,9 +88,8 @@ def several_seeds(complete: pd.DataFrame, finalists: Sequence[str]) -> Item:
     if counts and min(counts) >= SEEDS:
         return Item(question, LH, YES, evidence)
     verdict = PARTLY if counts and max(counts) > 1 else NO
-    return Item(
-        question, LH, verdict, evidence, f"{SEEDS} seeds each: `attnas confirm --top {FINALISTS} --seeds {SEEDS}`"
-    )
+    confirm = command(f"confirm --top {FINALISTS} --seeds {SEEDS}", like=complete.iloc[0])
+    return Item(question, LH, verdict, evidence, f"{SEEDS} seeds each: `{confirm}`")
 
 
 def error_bars(complete: pd.DataFrame) -> Item:
@@ -96,7 +101,7 @@ def error_bars(complete: pd.DataFrame) -> Item:
             LH,
             NO,
             "no design has two seeds, so nothing tells the luck of a seed",
-            "`attnas train none se --seeds 5`",
+            _references(complete),
         )
     evidence = f"the spread between seeds is known from {luck.df} degrees of freedom, pooled over designs"
     if luck.df < _SURE_DF:
@@ -116,7 +121,7 @@ def fresh(
         return Item(question, YANG, YES, f"{design} was confirmed with fresh seeds")
     chosen = {seed for study in studies for seed in plans.seeds_of(study.config)}
     fresh = sorted(set(lines["seed"]) - chosen)
-    lacking = "the best of many is flattered: `attnas confirm` trains the finalists anew"
+    lacking = f"the best of many is flattered: `{command('confirm', like=lines.iloc[0])}` trains the finalists anew"
     if fresh and chosen:
         return Item(question, YANG, PARTLY, f"{design}: {seeds(len(fresh))} beside those of the search", lacking)
     return Item(
@@ -137,7 +142,8 @@ def ablation(complete: pd.DataFrame, finalists: Sequence[str]) -> Item:
     if min(common.values()) >= _COMMON:
         return Item(question, LH, YES, evidence)
     verdict = PARTLY if any(common.values()) else NO
-    return Item(question, LH, verdict, evidence, f"{_COMMON} common seeds in each axis: `attnas ablate '{design}'`")
+    ablate = command("ablate", design, "--seeds", _COMMON, like=winner.iloc[0])
+    return Item(question, LH, verdict, evidence, f"{_COMMON} common seeds in each axis: `{ablate}`")
 
 
 def _common_seeds(text: str, complete: pd.DataFrame) -> dict[str, int]:
@@ -181,7 +187,7 @@ def test_split(rows: pd.DataFrame, everything: pd.DataFrame, finalists: Sequence
             source,
             YES,
             "no row was measured on it; every choice was made on the validation split",
-            "a final figure: `attnas confirm --final`",
+            f"a final figure: `{command('confirm --final', like=rows.iloc[0])}`",
         )
     if networks <= 3:
         return Item(question, source, YES, f"{networks} networks in {len(here)} rows were measured on it")

@@ -11,6 +11,7 @@ from results.lines import GROUP, lines_of
 from results.power import seeds_needed
 from results.row import CONTEXT, LABELS
 from results.spread import Spread, half_width
+from results.suggest import command
 from results.summary import spreads, summarise
 from search_space import find_design
 from search_space.errors import UserError
@@ -139,9 +140,13 @@ def _needed(gap: float, sd: float, *, paired: bool) -> float:
 def _nothing(a: Side, b: Side, sides: dict[str, pd.DataFrame]) -> str:
     named = [side if isinstance(side, str) else name.upper() for name, side in (("a", a), ("b", b))]
     empty = [name for name, side in zip(named, sides.values(), strict=True) if side.empty]
+    like = next((side.iloc[0] for side in sides.values() if len(side)), None)
     if empty:
-        return f"no complete row of {' and '.join(map(repr, empty))}; `attnas train` makes some"
+        return (
+            f"no complete row of {' and '.join(map(repr, empty))}; `{command('train', *empty, like=like)}` makes some"
+        )
+    both = [str(side["design"].iloc[0]) for side in sides.values()]
     return (
         f"{named[0]!r} and {named[1]!r} have no complete rows of the same data, backbone, recipe and fidelity; "
-        "`attnas train` both alike"
+        f"`{command('train', *both, like=like)}` trains both alike"
     )

@@ -10,6 +10,7 @@ import pandas as pd
 
 from results.counted import counted
 from results.row import CONTEXT, MEASURED
+from results.suggest import UNFINISHED, command
 from search_space.errors import UserError
 
 Precedence = tuple[bool, int, int]
@@ -48,9 +49,7 @@ def leading(frame: pd.DataFrame) -> pd.DataFrame:
     """
     parts = contexts(frame)
     if not parts or not (parts[0]["status"] == "complete").any():
-        raise UserError(
-            "no complete row: nothing to draw; `attnas results query \"status != 'complete'\"` lists what is"
-        )
+        raise UserError(f"no complete row: nothing to draw; `{command(UNFINISHED)}` lists what is")
     return parts[0]
 
 

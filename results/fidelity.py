@@ -62,7 +62,7 @@ def fidelity(frame: pd.DataFrame, k: int = 5, draws: int = 2000, *, across: bool
     if not found:
         raise UserError(
             f"fidelity: no training of {FEWEST_DESIGNS} designs or more to hold cheaper ones, parameters and MACs "
-            "against; a search makes them (`attnas search`), or `attnas train DESIGNS --epochs N` does."
+            "against; a search makes them (`attnas search`), or `attnas train` with as many designs."
         )
     return pd.DataFrame(found)
 

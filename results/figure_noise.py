@@ -9,6 +9,7 @@ import pandas as pd
 from results.contexts import in_words
 from results.figure_style import BLUE, CLOUD, GREEN, MUTED, label, new_figure, style
 from results.spread import LEVEL, spread
+from results.suggest import command
 from results.summary import summarise
 from search_space.errors import UserError
 
@@ -29,7 +30,8 @@ def noise(rows: pd.DataFrame, *, caption: str | None = None) -> Figure:
     complete = rows[rows["status"] == "complete"].drop_duplicates(["network_key", "seed"])
     luck = spread(complete["accuracy"], complete["network_key"]) if len(complete) else None
     if luck is None or luck.df < 1:
-        raise UserError("noise: no design has two seeds; `attnas train DESIGN DESIGN --seeds 4` makes them.")
+        trained = command("train none se --seeds 4", like=None if rows.empty else rows.iloc[0])
+        raise UserError(f"noise: no design has two seeds; `{trained}` makes them.")
     lines = summarise(rows)
     several = lines[lines["n"] > 1].sort_values(["n", "accuracy"], ascending=[False, False])
     shown = several.head(_MOST).sort_values("accuracy", ignore_index=True)

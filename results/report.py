@@ -28,6 +28,7 @@ from results.report_facts import Table, cost, date, failures, fidelities, search
 from results.report_parts import Part, part
 from results.row import CONTEXT
 from results.studies import Study
+from results.suggest import command
 from search_space.errors import UserError
 
 GENERATOR = "attnas results report"
@@ -102,6 +103,7 @@ def report(
         failures=failures(rows),
         cost=cost(rows),
         checklist=good,
+        every_design=command("results top -n 1000 --csv"),
     )
 
 

@@ -18,6 +18,7 @@ from results.report_facts import Table
 from results.report_pictures import Picture, pictures
 from results.report_table import designs_table, stopped_designs
 from results.spread import spread
+from results.suggest import command
 from results.summary import summarise
 
 _WINNERS = 10
@@ -77,7 +78,7 @@ def _summary(rows: pd.DataFrame, best: pd.DataFrame) -> list[str]:
         return [
             f"{leader['design']} has the highest accuracy, {_percent(leader['accuracy'])}, with one seed. No design "
             "has a second seed, so nothing tells luck from merit: the order may be the order of luck. "
-            "`attnas train none se --seeds 5` tells the spread.",
+            f"`{command('train none se --seeds 5', like=leader)}` tells the spread.",
         ]
     gap = 2**0.5 * luck.half_width(1)
     return [
@@ -85,7 +86,7 @@ def _summary(rows: pd.DataFrame, best: pd.DataFrame) -> list[str]:
         f"{_percent(leader['accuracy'])} the mean it reached (n = {leader['n']}, 95 % interval {_interval(leader)}).",
         "The mean of the best of many is flattered: it was chosen for it. The expected accuracy draws each mean "
         "towards that of all designs, the more the fewer its seeds; a winner is sure only when fresh seeds confirm it "
-        "(`attnas confirm`).",
+        f"(`{command('confirm', like=leader)}`).",
         f"Between seeds of one design the standard deviation is {100 * luck.within:.2f} points, between designs "
         f"{100 * luck.between:.2f}: two designs of one seed each must differ by {100 * gap:.2f} points before the "
         "difference means anything.",

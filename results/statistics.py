@@ -10,6 +10,7 @@ import pandas as pd
 from results.power import kendall_of, ratio_interval, reliability, seeds_needed, spearman_of, within_interval
 from results.row import CONTEXT, LABELS
 from results.spread import Spread, spread
+from results.suggest import command
 from search_space.errors import UserError
 
 GAPS = (0.25, 0.5, 1.0, 2.0)
@@ -45,7 +46,7 @@ def noise(frame: pd.DataFrame, gaps: Sequence[float] = GAPS, seeds: float | None
     if not found:
         raise UserError(
             "noise: needs two designs, one of them with two seeds, of the same data, recipe and fidelity; "
-            "`attnas train DESIGN DESIGN --seeds 4` makes them."
+            f"`{command('train none se --seeds 4', like=None if frame.empty else frame.iloc[0])}` makes them."
         )
     return pd.DataFrame(found)
 

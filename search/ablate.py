@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import median
 
 import pandas as pd
 
@@ -14,15 +13,13 @@ from results.factors import named_axes
 from results.plans import ABLATE
 from results.row import COLUMNS, CONTEXT, Row
 from results.store import Store
-from search.candidates import Candidate
+from search.clock import Clock, clock
 from search.confirm import first_fresh_seed, plan_name
 from search.objective import Setting
 from search.replicate import Watch, replicate
-from search.short_trial import short_trial
 from search_space import AttentionDesign, DesignError, Layered, find_design
 from search_space.errors import UserError
 from search_space.words import neighbours
-from trainers.environment import hardware, pick_device
 
 
 @dataclass(frozen=True)
@@ -42,19 +39,6 @@ class Ablation:
         """{axis: neighbours}."""
         names = list(self.axis_of.values())
         return {axis: names.count(axis) for axis in dict.fromkeys(names)}
-
-
-@dataclass(frozen=True)
-class Clock:
-    """The seconds of one training: `measured` on a few steps, or the median of so many `rows` of the same context.
-
-    `elsewhere`: none of these rows is of this hardware.
-    """
-
-    seconds_each: float
-    measured: bool = False
-    rows: int = 0
-    elsewhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,20 +151,7 @@ def work(made: Ablation, seeds: Sequence[int], setting: Setting, store: Store) -
     trainings = len(made.designs) * len(seeds)
     left = trainings - len(done)
     studied = studied_seeds(made, [row for row in finished if row.seed in seeds])
-    return Work(trainings, left, _clock(made, finished, left, setting), studied)
-
-
-def _clock(made: Ablation, finished: Sequence[Row], left: int, setting: Setting) -> Clock:
-    here = hardware(pick_device(setting.device))
-    took = [row for row in finished if row.status == "complete" and row.seconds is not None]
-    took_here = [row for row in took if row.hardware == here]
-    seconds = [row.seconds for row in took_here or took if row.seconds is not None]
-    if seconds or not left:
-        return Clock(median(seconds or [0.0]), rows=len(seconds), elsewhere=bool(took) and not took_here)
-    design = made.designs[made.base]
-    short = short_trial(Candidate(design, made.base, setting.cost(design)), setting)
-    recipe = setting.recipe
-    return Clock(short.seconds(recipe.epochs_trained(recipe.epochs, setting.steps_an_epoch)), measured=True)
+    return Work(trainings, left, clock(finished, made.designs[made.base], setting) if left else Clock(0.0), studied)
 
 
 def studied_seeds(made: Ablation, rows: Sequence[Row]) -> tuple[int, ...]:

@@ -14,10 +14,12 @@ from results.counted import counted
 from results.exchange import readable
 from results.row import Row
 from results.shortage import FEWEST
-from search.ablate import Ablation, Clock, Work, studied_seeds
+from results.suggest import FAILED, command
+from search.ablate import Ablation, Work, studied_seeds
+from search.clock import work_line
 from search.tables import context_line, records
 from search.text_table import draw
-from search.wording import duration, points
+from search.wording import points, span
 
 _SHOWN = 3
 
@@ -41,27 +43,17 @@ def say_plan(made: Ablation, ahead: Work, seeds: Sequence[int], *, as_json: bool
 def _plan_lines(made: Ablation, ahead: Work, seeds: Sequence[int]) -> list[str]:
     axes = ", ".join(f"{axis} {number}" for axis, number in made.axes.items())
     neighbours = counted(len(made.axis_of), "neighbour")
-    lines = [f"{made.designs[made.base]} and {neighbours} ({axes}), seeds {_span(seeds)}"]
+    lines = [f"{made.designs[made.base]} and {neighbours} ({axes}), seeds {span(seeds)}"]
     if made.impossible:
         lines.append(f"left out, impossible on this backbone: {_few(made.impossible)}")
-    there = ahead.trainings - ahead.left
-    time = f": about {duration(ahead.seconds)} ({_each(ahead.clock)})" if ahead.left else ""
-    work = f"{counted(ahead.trainings, 'training')}, {there:,} already there, {ahead.left:,} still to do{time}"
-    return [*lines, work, *_flattered(ahead.studied)]
-
-
-def _each(clock: Clock) -> str:
-    if clock.measured:
-        return f"{duration(clock.seconds_each)} each, measured on a few steps"
-    of = f"{'' if clock.rows == 1 else 'the median of '}{counted(clock.rows, 'row')} of the same recipe"
-    return f"{duration(clock.seconds_each)} each, {of}{', all of other hardware' if clock.elsewhere else ''}"
+    return [*lines, work_line(ahead.trainings, ahead.left, ahead.clock), *_flattered(ahead.studied)]
 
 
 def _flattered(studied: Sequence[int]) -> list[str]:
     if not studied:
         return []
     return [
-        f"With seed {_span(studied)} a study had trained the design before: if it was chosen by that, its luck is in "
+        f"With seed {span(studied)} a study had trained the design before: if it was chosen by that, its luck is in "
         "every difference, and the neighbours look worse than they are. Without --first-seed the seeds are fresh."
     ]
 
@@ -76,7 +68,7 @@ def say(found: pd.DataFrame, rows: Sequence[Row], made: Ablation, seeds: Sequenc
         return
     lines = records(found)
     print(context_line({name: getattr(rows[0], name) for name in Row.__slots__}))
-    print(f"seeds {_span(seeds)}, differences paired by seed; 95 % intervals that hold for all lines at once\n")
+    print(f"seeds {span(seeds)}, differences paired by seed; 95 % intervals that hold for all lines at once\n")
     ordered = sorted(lines[1:], key=lambda line: (list(made.axes).index(line["axis"]), -(line["difference"] or 0.0)))
     draw([_table_line(line) for line in [lines[0], *ordered]], left=("axis", "design"))
     told = [*_meaning(lines[1:], unfinished), *_flattered(studied_seeds(made, rows))]
@@ -124,7 +116,7 @@ def _meaning(lines: Sequence[dict[str, Any]], unfinished: Sequence[Row]) -> list
         told.append("Nothing tells luck from difference here: a second common seed does (--seeds 2 or more).")
     failed = [row for row in unfinished if row.status == "failed"]
     if failed:
-        told.append(f"{counted(len(failed), 'training')} failed (attnas results query \"status == 'failed'\").")
+        told.append(f"{counted(len(failed), 'training')} failed (`{command(FAILED)}`).")
     running = len(unfinished) - len(failed)
     if running:
         told.append(
@@ -142,12 +134,6 @@ def _facts(made: Ablation, seeds: Sequence[int]) -> dict[str, Any]:
     neighbours = [{"axis": axis, "design": str(made.designs[key])} for key, axis in made.axis_of.items()]
     about = {"design": str(made.designs[made.base]), "network_key": made.base, "seeds": list(seeds)}
     return about | {"neighbours": neighbours, "impossible": made.impossible}
-
-
-def _span(seeds: Sequence[int]) -> str:
-    if len(seeds) > 1 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
-        return f"{seeds[0]} to {seeds[-1]}"
-    return ", ".join(map(str, seeds))
 
 
 def _few(names: Sequence[str] | dict[str, str]) -> str:

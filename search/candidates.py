@@ -108,5 +108,6 @@ def _nothing(setting: Setting, limits: Limits, *, dear: bool, impossible: list[D
         why = str(impossible[0])
     return (
         f"no design of the space is allowed on {setting.backbone} at {setting.data.image_size} px: {why}. "
-        f"`attnas cost none --backbone {setting.backbone}` prints what the network costs without attention."
+        f"`attnas cost none --backbone {setting.backbone} --image-size {setting.data.image_size} --classes "
+        f"{setting.data.num_classes}` prints what the network costs without attention."
     )

@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from search.known_context import Restored
     from trainers import Recipe
 
+    Test = tuple[Recipe, int]  # and seeds
+
 EPILOG = """Examples:
 
-attnas confirm --top 5 --seeds 5
+attnas confirm --top 5 --seeds 5 --dry-run
 
 attnas confirm --design fca-ts --design haar-d2-all/mlp-r16 --study cifar100-resnet20-proxy-10
 
@@ -52,7 +54,7 @@ def confirm_command(
     data_dir: DATA_DIR = None,
     backbone: Annotated[str | None, typer.Option(help="Rows of this backbone.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Rows of images of so many pixels.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="Rows of this recipe.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Rows of this recipe: its name, or its hash.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Rows of so many epochs.")] = None,
     settings: Annotated[
         list[str] | None,
@@ -77,6 +79,9 @@ def confirm_command(
     precision: PRECISION = "auto",
     threads: THREADS = 1,
     skip_corrupt: SKIP_CORRUPT = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say who would be trained, how often and how long; write nothing.")
+    ] = False,
     as_json: JSON = False,
 ) -> None:
     """Train the finalists, none and se with fresh seeds; say who is best, or who can't be told apart from the best.
@@ -85,8 +90,9 @@ def confirm_command(
     that had no part in choosing it. Stop it as you like: the same command goes on, also in several processes at once.
     """
     check_storage(storage)
-    in_full = chosen_recipe(final_recipe, final_epochs, final_settings)
+    in_full = chosen_recipe(final_recipe, final_epochs, final_settings, storage)
     from search.confirm import Asked, find
+    from search.dry_run import unwritten
     from search.known_context import Restored, Wanted, pick_context
     from search.machine import load
 
@@ -95,7 +101,7 @@ def confirm_command(
     asked = Asked(top=top, seeds=seeds, report_seeds=report, alpha=alpha, where=where, designs=named)
     wanted = Wanted(study=study, data=data, backbone=backbone, image_size=image_size, recipe=recipe, epochs=epochs)
     open_storage(storage, read_only=True).close()  # never made by a command that asks for what is there
-    with interruptible(), open_storage(storage) as store:
+    with interruptible(), unwritten(storage) if dry_run else open_storage(storage) as store:
         context, rows, others = pick_context(
             store,
             wanted,
@@ -117,7 +123,12 @@ def confirm_command(
         )
         if final:
             restored.check_test(in_full)
+        test = (in_full, final_seeds) if final else None
+        if dry_run:
+            _say_ahead(_draft(asked, restored, store, rows, again=again), rows, restored, store, test, as_json=as_json)
+            return
         plan = _plan(asked, restored, store, rows, again=again)
+        _announce(plan, rows, restored, store, test)
         state = _confirmed(plan, restored, store, retry_failed=retry_failed)
         if final and state.leader is not None:
             state = _finished(
@@ -150,6 +161,40 @@ def _plan(asked: Asked, restored: Restored, store: Store, rows: pd.DataFrame, *,
     if again:
         _say("the same command without --again goes on with it")
     return plan
+
+
+def _draft(asked: Asked, restored: Restored, store: Store, rows: pd.DataFrame, *, again: bool) -> Study:
+    """The confirmation that would go on, or be begun."""
+    from search.confirm import draft, find
+
+    found = None if again else find(asked, restored.context, store)
+    return found or draft(asked, restored.setting("auto"), store, rows)
+
+
+def _say_ahead(
+    plan: Study, rows: pd.DataFrame, restored: Restored, store: Store, test: Test | None, *, as_json: bool
+) -> None:
+    """On stdout: it is what was asked for."""
+    from search.confirm_ahead import ahead_lines
+
+    found = _ahead(plan, rows, restored, store, test)
+    print(json.dumps(_plain(found), indent=1, allow_nan=False) if as_json else "\n".join(ahead_lines(found)))
+
+
+def _announce(plan: Study, rows: pd.DataFrame, restored: Restored, store: Store, test: Test | None) -> None:
+    """The same on stderr, where anything is to be trained."""
+    from results.confirmed import confirmation
+    from search.confirm_ahead import ahead_lines
+
+    if confirmation(plan, store).wanted:
+        _say("\n".join(ahead_lines(_ahead(plan, rows, restored, store, test))))
+
+
+def _ahead(plan: Study, rows: pd.DataFrame, restored: Restored, store: Store, test: Test | None) -> dict[str, Any]:
+    from search.confirm_ahead import ahead, final_ahead
+
+    found = ahead(plan, restored.setting("auto"), store, rows)
+    return found if test is None else final_ahead(found, *test, store)
 
 
 def _confirmed(plan: Study, restored: Restored, store: Store, *, retry_failed: bool) -> Confirmation:

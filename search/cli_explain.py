@@ -124,7 +124,7 @@ def ablate(
     from search_space import find_design
 
     chosen = at_placement(find_design(design), placement)
-    trained_as = chosen_recipe(recipe, epochs, settings)
+    trained_as = chosen_recipe(recipe, epochs, settings, storage)
     check_storage(storage)
     from search import ablate_words
     from search.ablate import ablate as run

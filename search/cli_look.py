@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 from results.counted import counted
 from results.exchange import readable
+from results.suggest import command
 from search.result_options import CSV, JSON, MARKDOWN, OUTPUT, PARQUET, WHERE
 from search.storage import STORAGES, STORAGES_DEFAULT, open_storages, without_password
 from search_space.errors import UserError
@@ -41,7 +41,7 @@ def show(
     frame = frame[rows_of(frame, wanted)]
     if frame.empty:
         given = f"{str(wanted)!r} (key {wanted.key}) in {', '.join(map(without_password, storage))}"
-        raise UserError(f"no row of {given}; `attnas results top` lists what is.")
+        raise UserError(f"no row of {given}; `{command('results top')}` lists what is.")
     if written.is_data:
         deliver(frame, written, [])
         return
@@ -83,7 +83,9 @@ def compare(
     chosen = [rows_of(rows, side) for side in sides]
     for text, of_side in zip((a, b), chosen, strict=True):
         if not of_side.any():
-            raise UserError(f"no complete row of {text!r} in {', '.join(map(without_password, storage))}")
+            trained = command("train", text, like=rows.iloc[0] if len(rows) else None)
+            where = ", ".join(map(without_password, storage))
+            raise UserError(f"no complete row of {text!r} in {where}; `{trained}` makes one")
     found = difference(rows, chosen[0], chosen[1], every)
     for name, side in zip("ab", sides, strict=True):
         found[f"preset_{name}"] = presets(found[name], [side.key] * len(found))
@@ -168,7 +170,8 @@ def _verdict(line: dict[str, Any]) -> str:
     a, b, gap = line["a"], line["b"], line["difference"]
     points = f"{a} less {b}: {100 * gap:+.2f} points"
     if line["method"] == "none":
-        return f"{points}; no design here has a second seed, so nothing tells luck (attnas train {a} {b} --seeds 5)."
+        trained = command("train", a, b, "--seeds", 5, like=line)
+        return f"{points}; no design here has a second seed, so nothing tells luck: {trained}"
     low, high = line["difference_low"], line["difference_high"]
     how = (
         f"Student's t on the differences of {line['common_seeds']} common seeds"
@@ -223,6 +226,6 @@ def _lines(row: dict[str, Any]) -> Iterator[str]:
         yield f"  {'  '.join(said)}"
     if row["settled"]:
         yield f"  settled: {row['settled']}"
-        yield f"  train it: attnas train {shlex.quote(row['settled'])} --backbone {row['backbone']}"
+        yield f"  train it: {command('train', row['settled'], like=row)}"
     if row["status"] == "failed":
         yield f"  failed ({row['failure']}):\n{row['error']}"

@@ -160,7 +160,7 @@ def search_command(
             skip_corrupt=skip_corrupt,
             image_size=image_size,
             backbone=backbone,
-            recipe=chosen_recipe(recipe, epochs, settings),
+            recipe=chosen_recipe(recipe, epochs, settings, storage),
             epochs=None,
             seed=seed,
             replicates=replicates,
@@ -218,7 +218,7 @@ def _run(
             run(request, budget, store, setting=setting, stop=stop, report=view, **options)
         if as_json:
             print(json.dumps(summary(view, stop)))
-        say_end(view, stop, storage)
+        say_end(view, stop)
     if stop.signal is not None:
         raise typer.Exit(130 if stop.signal == signal.SIGINT else 143)
 

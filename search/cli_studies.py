@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import typer
 
 from results.counted import counted
 from results.exchange import readable
+from results.suggest import command
 from search.options import JSON
 from search.storage import STORAGE, STORAGE_DEFAULT, open_storage, without_password
 from search.wording import moment
@@ -163,7 +163,8 @@ def _facts(study: Study, store: Store) -> dict[str, Any]:
     try:
         return _search_facts(study, store) if is_search(study) else _confirm_facts(study, store)
     except (LookupError, TypeError, ValueError, AttributeError, UserError) as error:  # or of a later attnas
-        said = f"cannot be read ({type(error).__name__}: {error}); attnas study delete {shlex.quote(study.name)}"
+        delete = command("study delete", study.name)
+        said = f"cannot be read ({type(error).__name__}: {error}); `{delete}` forgets it"
         return _no_facts(study) | {"about": said}
 
 

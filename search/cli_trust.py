@@ -8,6 +8,7 @@ import typer
 
 from results.counted import counted
 from results.exchange import readable
+from results.suggest import command
 from search.result_options import CSV, JSON, WHERE
 from search.storage import STORAGE, STORAGE_DEFAULT, open_storage
 from search.wording import points
@@ -132,7 +133,9 @@ def _fidelity_notes(rows: list[dict[str, Any]], across: bool) -> list[str]:
         "allows."
     ]
     if any(row["kendall_ceiling"] is None for row in rows if row["designs"] >= FEWEST_DESIGNS):
-        notes.append("No ceiling where no design has a second seed: `attnas train DESIGNS --seeds 4` tells luck.")
+        dear = {name.removeprefix("dear_"): value for name, value in rows[0].items()}
+        trained = command("train none se --seeds 4", like=dear)
+        notes.append(f"No ceiling where no design has a second seed: `{trained}` tells luck.")
     if any(row["kendall_ceiling"] == 0 for row in rows):
         notes.append(
             "At most 0.00: designs are not seen to differ by more than seeds do; the bracket: how far they may."

@@ -92,26 +92,36 @@ def begin(asked: Asked, setting: Setting, store: Store, rows: pd.DataFrame, *, a
     wanted `again`. Raises `UserError`.
     """
     arms = _arms(asked, setting, rows)
-    references = {name: setting.network_key(find_design(name)) for name in REFERENCES}
     with store.turn() as turn:
         found = None if again else _among(turn.studies(), asked, setting.context)
         if found is not None:
             return found
-        first = first_fresh_seed(setting, turn)
-        seeds = list(range(first, first + asked.seeds + asked.report_seeds))
-        config = {
-            "kind": CONFIRM,
-            **setting.context,
-            "asked": asked.words,
-            "alpha": asked.alpha,
-            "designs": [str(design) for design in arms.values()],
-            "networks": list(arms),
-            "references": references,
-            "seeds": seeds[: asked.seeds],
-            "report_seeds": seeds[asked.seeds :],
-            "precision": setting.precision,
-        }
+        config = _config(asked, setting, arms, first_fresh_seed(setting, turn))
         return turn.begin_study(config, plan_name(setting, CONFIRM))
+
+
+def draft(asked: Asked, setting: Setting, store: Store, rows: pd.DataFrame) -> Study:
+    """What `begin` would begin; it has no id, for nothing is written."""
+    config = _config(asked, setting, _arms(asked, setting, rows), first_fresh_seed(setting, store))
+    return Study(id="", name=plan_name(setting, CONFIRM), config=config, created=time.time())
+
+
+def _config(
+    asked: Asked, setting: Setting, arms: Mapping[str, AttentionDesign | Layered], first: int
+) -> dict[str, Any]:
+    seeds = list(range(first, first + asked.seeds + asked.report_seeds))
+    return {
+        "kind": CONFIRM,
+        **setting.context,
+        "asked": asked.words,
+        "alpha": asked.alpha,
+        "designs": [str(design) for design in arms.values()],
+        "networks": list(arms),
+        "references": {name: setting.network_key(find_design(name)) for name in REFERENCES},
+        "seeds": seeds[: asked.seeds],
+        "report_seeds": seeds[asked.seeds :],
+        "precision": setting.precision,
+    }
 
 
 def _arms(asked: Asked, setting: Setting, rows: pd.DataFrame) -> dict[str, AttentionDesign | Layered]:

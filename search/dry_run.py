@@ -11,6 +11,7 @@ from results.counted import counted
 from results.engine import check_openable
 from results.published import with_name
 from results.store import Store
+from results.suggest import command
 from results.table import SCHEMA_VERSION
 from search.budget import Budget
 from search.estimate import epochs_to_train, expected_rows, trials_within
@@ -97,7 +98,7 @@ def unwritten(storage: str) -> Store:
     if version is not None and version < SCHEMA_VERSION:
         raise UserError(
             f"storage {without_password(storage)} is of an older version, and a dry run writes nothing; any other "
-            "command brings it up to date, as `attnas study list`."
+            f"command brings it up to date, as `{command('study list')}`."
         )
     return open_storage("sqlite://") if version is None else open_storage(storage, read_only=True)
 

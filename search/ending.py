@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
 import sys
 from typing import Any
@@ -10,10 +9,10 @@ from typing import Any
 from results.counted import counted
 from results.exchange import readable
 from results.published import with_name
+from results.suggest import FAILED, command
 from search.budget import Stop
 from search.halving import Rungs
 from search.snapshot import Standing
-from search.storage import STORAGE_DEFAULT, without_password
 from search.view import View
 from search.wording import quantity
 
@@ -37,7 +36,7 @@ def summary(view: View, stop: Stop) -> dict[str, Any]:
     }
 
 
-def say_end(view: View, stop: Stop, storage: str) -> None:
+def say_end(view: View, stop: Stop) -> None:
     """On stderr."""
     lines = [_why(view, stop)]
     best = view.snapshot.ranking.best
@@ -53,12 +52,8 @@ def say_end(view: View, stop: Stop, storage: str) -> None:
         lines.append(_nobody_at_the_end(rungs))
     if view.snapshot.failures:
         failed = ", ".join(f"{name} {number}" for name, number in view.snapshot.failures.most_common())
-        lines.append(
-            f"Failed: {failed}. `attnas results query \"status == 'failed'\"` lists them; --retry-failed "
-            "begins them again."
-        )
-    where = "" if storage == STORAGE_DEFAULT else f" --storage {shlex.quote(without_password(storage))}"
-    lines.append(f"Next: attnas results top{where}; attnas results pareto{where}")
+        lines.append(f"Failed: {failed}. `{command(FAILED)}` lists them; --retry-failed begins them again.")
+    lines.append(f"Next: {command('results top')}; {command('results pareto')}")
     print("\n".join(map(readable, lines)), file=sys.stderr)
 
 

@@ -11,11 +11,14 @@ from results.reported import Report, rows_of
 from results.row import CONTEXT, Row
 from results.store import Store
 from results.studies import Study
+from results.suggest import command
 from results.turn import Turn
 from search.confirm import ConfirmError, first_fresh_seed, plan_name, train_runs
 from search.objective import Setting
 from search.replicate import Unwatched, Watch
 from search_space import find_design
+
+_TESTED = "results query \"split == 'test'\""
 
 
 def begin_final(
@@ -101,6 +104,6 @@ def _seen_before(rows: Sequence[Row]) -> str:
     return (
         f"the test split of {rows[0].data} has been looked at before ({seen}). A second look, with another winner, "
         "other seeds or another recipe, lets one pick the luckier number: then it is no test any more. "
-        "`attnas results query \"split == 'test'\"` prints what there is; --second-look measures once more, and "
+        f"`{command(_TESTED)}` prints what there is; --second-look measures once more, and "
         "whoever reports it must say that it is the second look."
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from results.counted import counted
 from results.row import CONTEXT, LABELS
+from search.kept_recipe import is_hash, restored_recipe
 from search_space.errors import UserError
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _fits(row: pd.Series[Any], wanted: Wanted, config: Mapping[str, Any]) -> boo
     given = {
         "backbone": (wanted.backbone, row["backbone"].partition("#")[0]),
         "image_size": (wanted.image_size, row["image_size"]),
-        "recipe": (wanted.recipe, row["recipe"]),
+        "recipe": (wanted.recipe, row["recipe_hash" if is_hash(wanted.recipe) else "recipe"]),
         "epochs": (wanted.epochs, row["epochs"]),
         "data": (_kind(wanted.data), _kind(row["data"])),
     }
@@ -118,49 +119,6 @@ def _there(groups: list[pd.DataFrame]) -> str:
         how = f"{counted(row['epochs'], 'epoch')}, recipe {row['recipe_hash']}"
         lines.append(f"{what}, {how} ({counted(len(rows), 'row')})")
     return "there are: " + "; ".join(lines)
-
-
-def restored_recipe(context: Mapping[str, Any], settings: list[str] | None, store: Store) -> Recipe:
-    """The recipe that the rows of a context were trained by: as the storage keeps it; of rows from before it kept
-    recipes the named one with the same settings, held constant if a search halved.
-
-    Raises `UserError` where it can't be told.
-    """
-    from trainers.recipe import RECIPES, find_recipe
-
-    kept = _kept_recipe(context, store)
-    if kept is not None:
-        return kept
-    if context["recipe"] not in RECIPES:
-        raise UserError(
-            f"the rows are of the recipe {context['recipe']!r}, which can't be trained from here; allowed: "
-            f"{', '.join(RECIPES)}. Choose other rows with --recipe or --where."
-        )
-    straight = find_recipe(context["recipe"]).changed_text(settings or [], epochs=context["schedule_epochs"])
-    for recipe in (straight, straight.held()):
-        if recipe.hash == context["recipe_hash"]:
-            return recipe
-    given = f"with {', '.join(settings)} " if settings else ""
-    raise UserError(
-        f"the rows were trained by a changed recipe {context['recipe']} (hash {context['recipe_hash']}); {given}it is "
-        f"{straight.hash}, or {straight.held().hash} in a search that halves. Give the same --set FIELD=VALUE as then."
-    )
-
-
-def _kept_recipe(context: Mapping[str, Any], store: Store) -> Recipe | None:
-    """From the table of recipes; None where it is not there, of another kind, or means something else by now."""
-    from trainers import Recipe
-
-    kept = store.recipes.get(context["recipe_hash"])
-    if kept is None or kept.kind != Recipe.__name__:
-        return None
-    names = {field.name for field in fields(Recipe)} - {"name", "epochs"}
-    values = {name: value for name, value in kept.content.items() if name in names}
-    try:
-        recipe = Recipe(name=context["recipe"], epochs=context["schedule_epochs"], **values)
-    except (UserError, TypeError, ValueError):  # an import may have brought it
-        return None
-    return recipe if recipe.hash == kept.hash else None
 
 
 def known_backbone(context: Mapping[str, Any], given: str | None) -> str:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from results.retry import persistently
 from results.row import Row
+from results.suggest import command
 from search.budget import Budget, Stop
 from search.failures import BREAKER, first_of_a_row
 from search.study import Study
@@ -70,6 +71,6 @@ class Lookout:
         cause = (whole.error or "").strip().splitlines()
         raise BrokenSearchError(
             f"stopped: {BREAKER} trainings in a row failed ({first.failure}). The first said: "
-            f"{cause[-1] if cause else '?'} Finished rows are kept; `attnas results show '{first.design}'` prints the "
-            "traceback; when it is mended, the same command with --retry-failed goes on."
+            f"{cause[-1] if cause else '?'} Finished rows are kept; `{command('results show', first.design)}` "
+            "prints the traceback; when it is mended, the same command with --retry-failed goes on."
         )

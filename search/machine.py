@@ -12,14 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from search.kept_recipe import is_hash, recipe_of_hash
+from search.storage import open_storage
+
 if TYPE_CHECKING:
     from trainers import Recipe
 
 
-def chosen_recipe(name: str, epochs: int | None, settings: list[str] | None) -> Recipe:
+def chosen_recipe(name: str, epochs: int | None, settings: list[str] | None, storage: str) -> Recipe:
+    """By its name, or by the hash of one that the storage keeps."""
     from trainers.recipe import find_recipe
 
-    chosen = find_recipe(name)
+    if is_hash(name):
+        with open_storage(storage, read_only=True) as store:
+            chosen = recipe_of_hash(name, epochs, store)
+    else:
+        chosen = find_recipe(name)
     return chosen.changed_text(settings or [], epochs=epochs)
 
 

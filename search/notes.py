@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from results.row import CONTEXT
+from results.suggest import command
 from results.summary import machines
 
 
@@ -15,7 +16,7 @@ def on_ranking(part: pd.DataFrame) -> list[str]:
         notes.insert(
             0,
             f"{_ends(part)} is the 95 % interval of a mean, expected what fresh seeds would give it. The best of many "
-            "is flattered by its luck: attnas confirm trains it anew.",
+            f"is flattered by its luck: `{command('confirm', like=part.iloc[0])}` trains it anew.",
         )
     return notes
 
@@ -31,12 +32,12 @@ def on_means(part: pd.DataFrame) -> list[str]:
     if single:
         notes.append(
             f"{single} of {len(part)} have one seed: differences smaller than the run-to-run spread mean nothing "
-            "(attnas train --seeds)."
+            f"(`{command('train', *_two(part), '--seeds', 5, like=part.iloc[0])}`)."
         )
     if len(part) > 1 and part["expected"].nunique(dropna=False) == 1 and part["expected"].notna().all():
         notes.append(
             "expected is the same for all: these designs are not seen to differ by more than seeds of one do, so the "
-            "order is that of luck; attnas results noise says how far they may differ."
+            f"order is that of luck; `{command('results noise')}` says how far they may differ."
         )
     if part["precision"].str.contains("+", regex=False).any() or part["precision"].nunique() > 1:
         notes.append("float32 and bfloat16 trainings stand side by side here; query precision to tell them apart.")
@@ -51,6 +52,11 @@ def on_groups(part: pd.DataFrame) -> list[str]:
         "sample.",
         *(_on_machines(part) if "hardware" in part and "hardware" not in CONTEXT else []),
     ]
+
+
+def _two(part: pd.DataFrame) -> list[str]:
+    """The first designs of one seed."""
+    return part.loc[part["n"] == 1, "design"].head(2).tolist()
 
 
 def _ends(part: pd.DataFrame) -> str:

@@ -27,7 +27,10 @@ NETWORK_SIZE = Annotated[
     int | None,
     typer.Option("--image-size", min=1, max=2048, help="Side of the images; 32 for CIFAR's networks, else 224."),
 ]
-RECIPE = Annotated[str, typer.Option(help="smoke (3 epochs) | proxy (10) | full (200).")]
+RECIPE = Annotated[
+    str,
+    typer.Option(help="smoke (3 epochs) | proxy (10) | full (200) | the hash of one that rows of the storage have."),
+]
 EPOCHS = Annotated[int | None, typer.Option(help="Epochs instead of the recipe's own.")]
 SETTINGS = Annotated[
     list[str] | None, typer.Option("--set", help="FIELD=VALUE of the recipe, as gate_start=paper; repeatable.")

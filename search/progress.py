@@ -14,6 +14,7 @@ from results.confirmed import Confirmation
 from results.counted import counted
 from results.exchange import readable
 from results.row import Row
+from search.confirm_ahead import still_to_train
 from search.objective import EpochReport
 from search.verdict import went
 from search.wording import row_line
@@ -100,11 +101,8 @@ class Confirming(Progressing):
             if look.out:
                 self._say(went(look, state))
         self.looks = len(state.looks)
-        left = len(state.wanted)
-        if not state.decided:
-            left = sum(len(state.seeds) - arm.n for arm in state.arms if arm.design in state.standing)
-            left += 3 * len(state.report_seeds)
-        self.trainings = len(self.counted) + left
+        _, most = still_to_train(state)
+        self.trainings = len(self.counted) + most
         self.bar.update(self.task, total=self.trainings)
 
     def _best(self, row: Row) -> None:

@@ -14,12 +14,27 @@ from search_space.errors import UserError
 if TYPE_CHECKING:
     from results import Store
 
-STORAGE = Annotated[str, typer.Option(help="Where rows are kept: sqlite:///FILE or postgresql://USER@HOST/NAME.")]
 STORAGE_DEFAULT = "sqlite:///attnas.db"
+
+
+def _asked(given: str | list[str]) -> str | list[str]:
+    """What texts suggest is of this storage; of several the first, since trainings go into one."""
+    from results.suggest import asked_of
+
+    first = given if isinstance(given, str) else given[0]
+    asked_of(None if first == STORAGE_DEFAULT else first)
+    return given
+
+
+STORAGE = Annotated[
+    str, typer.Option(help="Where rows are kept: sqlite:///FILE or postgresql://USER@HOST/NAME.", callback=_asked)
+]
 STORAGES = Annotated[
     list[str],
     typer.Option(
-        "--storage", help="sqlite:///FILE or postgresql://USER@HOST/NAME; repeatable: an evaluation counts once."
+        "--storage",
+        help="sqlite:///FILE or postgresql://USER@HOST/NAME; repeatable: an evaluation counts once.",
+        callback=_asked,
     ),
 ]
 STORAGES_DEFAULT = [STORAGE_DEFAULT]

@@ -10,6 +10,7 @@ from results.confirmed import is_search
 from results.row import CONTEXT, Row
 from results.store import Store
 from results.studies import Study
+from results.suggest import command
 from search.objectives import Objectives
 from search_space import AttentionDesign, Layered, Space, UserError, find_design
 
@@ -25,15 +26,15 @@ class StoredStudy:
     def __post_init__(self) -> None:
         if not is_search(self.stored):
             raise UserError(
-                f"study {self.stored.name!r} is no search but a plan to {self.config['kind']}; `attnas study show` "
-                "says how far it is."
+                f"study {self.stored.name!r} is no search but a plan to {self.config['kind']}; "
+                f"`{command('study show', self.stored.name)}` says how far it is."
             )
         try:
             _ = self.space, self.objectives, self.rungs, self.config["seeds"]
         except (KeyError, TypeError, UserError) as error:
             raise UserError(
-                f"study {self.stored.name!r} was made by another version of attnas ({error}); `attnas study delete "
-                "NAME` forgets it and keeps its rows."
+                f"study {self.stored.name!r} was made by another version of attnas ({error}); "
+                f"`{command('study delete', self.stored.name)}` forgets it and keeps its rows."
             ) from None
 
     @property

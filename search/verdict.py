@@ -12,6 +12,7 @@ from results.exchange import readable
 from results.published import with_name
 from results.reported import Gap, Report
 from results.spread import LEVEL
+from results.suggest import FAILED, command
 from search.tables import context_line
 from search.wording import points
 
@@ -143,13 +144,13 @@ def _next(state: Confirmation) -> str:
     if state.wanted:
         return "Next: the same command goes on."
     if state.leader is None:
-        return "Next: `attnas results query \"status == 'failed'\"` says why; --retry-failed begins them again."
+        return f"Next: `{command(FAILED)}` says why; --retry-failed begins them again."
     if any(report is not None and report.means[0].n == 0 for report in (state.report, state.final)):
         return f"Next: --retry-failed begins the fresh trainings of {state.leader} again; until then it is unproven."
     if state.winner is None:
         return (
-            "Next: take the cheapest of them (`attnas results pareto`), or ask for more: --again with more --seeds; "
-            "`attnas results noise` says how many a gap needs."
+            f"Next: take the cheapest of them (`{command('results pareto')}`), or ask for more: --again with more "
+            f"--seeds; `{command('results noise')}` says how many a gap needs."
         )
     return _next_of(state.winner, state)
 
@@ -159,4 +160,5 @@ def _next_of(winner: str, state: Confirmation) -> str:
         return "Next: no attention beats these designs; search on, or at more epochs."
     if state.final is None:
         return "Next: the same command with --final trains it at full length and measures it once on the test split."
-    return f"Next: attnas retrain '{winner}' --data PATH trains it on an ImageNet-style tree."
+    trained = command("retrain", winner, "--data", "PATH")
+    return f"Next: `{trained}` trains it on an ImageNet-style tree."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 
 from results.published import with_name
 from results.row import Row
@@ -49,6 +50,13 @@ def moment(seconds: float, clock: str = "%H:%M") -> str:
         return time.strftime(f"%Y-%m-%d {clock}", time.localtime(seconds))
     except (TypeError, ValueError, OverflowError, OSError):
         return "-"
+
+
+def span(seeds: Sequence[int]) -> str:
+    """`3 to 7`, or `3, 5`."""
+    if len(seeds) > 1 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
+        return f"{seeds[0]} to {seeds[-1]}"
+    return ", ".join(map(str, seeds))
 
 
 def size(number_of_bytes: float) -> str:

@@ -114,6 +114,24 @@ def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("postgres_url"))
 
 
+@pytest.fixture
+def world(monkeypatch):
+    """Confirmations whose trainings take no time, and whose truth is known."""
+    from confirmations import pretend
+
+    return pretend(monkeypatch)
+
+
+@pytest.fixture
+def setting(blobs: ImageData):
+    """Of those confirmations."""
+    from confirmations import RECIPE
+
+    from search.objective import Setting
+
+    return Setting(blobs, "resnet8", RECIPE, precision="float32")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     """Maps of 8 pixels gain nothing from a second thread, and waiting for it on a busy machine costs a hundredfold."""

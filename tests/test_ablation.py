@@ -26,7 +26,7 @@ from test_results_row import a_row
 from results import open_store
 from results.ablation import ablation, paired
 from results.row import CONTEXT
-from search import ablate
+from search import ablate, clock
 from search_space import AttentionDesign
 from search_space.errors import UserError
 from search_space.words import neighbours
@@ -112,7 +112,10 @@ def test_a_dry_run_says_what_it_would_train_and_writes_nothing(attnas: Attnas, t
 
 def test_a_dry_run_in_words(attnas: Attnas, untimed: None) -> None:
     said = attnas("ablate", "dct-top4/mlp-r8", "--axes", "reduction", *WORDS, "--dry-run")
-    assert "9 trainings, 0 already there, 9 still to do: about 18 s (2 s each, measured on a few steps)" in said.out
+    assert (
+        "9 trainings, 0 already there, 9 still to do: about 18 s in one process (2 s each, measured on a few steps)"
+        in said.out
+    )
     assert "reduction    dct-top4/mlp-r16" in said.out
 
 
@@ -121,16 +124,14 @@ def test_what_rows_of_the_same_recipe_took_tells_the_time_before_a_dry_run_and_a
 ) -> None:
     """Oracle: the median of 10, 20 and 90 seconds; no step is trained to tell the time."""
     pretend(monkeypatch)
-    monkeypatch.setattr(ablate, "short_trial", None)
+    monkeypatch.setattr(clock, "short_trial", None)
     command = ["ablate", "avg/mlp-r16", "--axes", "reduction", *WORDS]
     assert attnas("train", "avg/mlp-r16", "--seeds", 3, *WORDS).code == 0
     with open_store("sqlite:///attnas.db") as store:
         for row, seconds in zip(store.rows(), (10.0, 90.0, 20.0), strict=True):
             store.finish(replace(row, seed=row.seed + 10, seconds=seconds, hardware=machine()))
             store.finish(replace(row, seed=row.seed + 20, seconds=1e6, hardware="of others"))
-    ahead = (
-        "9 trainings, 0 already there, 9 still to do: about 3 min (20 s each, the median of 3 rows of the same recipe)"
-    )
+    ahead = "9 still to do: about 3 min in one process (20 s each, the median of 3 rows of the same recipe)"
     dry = attnas(*command, "--dry-run")
     assert ahead in dry.out and "reduction    avg/mlp-r4" in dry.out and number_of_rows() == 9
     found = json.loads(attnas(*command, "--dry-run", "--json").out)
@@ -155,7 +156,7 @@ def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
         def seconds(self, epochs: float) -> float:
             return 2.0
 
-    monkeypatch.setattr(ablate, "short_trial", lambda *_: Short())
+    monkeypatch.setattr(clock, "short_trial", lambda *_: Short())
 
 
 def neighbours_of(text: str) -> dict[str, list[str]]:

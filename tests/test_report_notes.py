@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from confirmations import confirmed
 from report_rows import REAL, frame_of, search_rows
-from test_confirm import confirmed, setting, world  # noqa: F401  fixtures
 from test_report import Page
 from test_results_row import a_row
 
@@ -43,8 +43,8 @@ def frame() -> pd.DataFrame:
 
 
 def test_a_confirmation_is_told_as_its_command_tells_it_and_kept_in_its_context(
-    world: Any,  # noqa: F811
-    setting: Any,  # noqa: F811
+    world: Any,
+    setting: Any,
     store: Any,
     attnas: Any,
 ) -> None:

@@ -20,7 +20,7 @@ from retrain_tree import make_tree
 from results import Store, open_store
 from results.recipes import KeptRecipe, RecipeConflictError
 from search import search
-from search.known_context import _kept_recipe
+from search.kept_recipe import recipe_of_hash
 from search.objective import Setting
 from search.replicate import replicate
 from search.retraining import retrain
@@ -81,7 +81,8 @@ def test_a_field_that_came_later_is_no_conflict(store: Store) -> None:
 def test_content_that_makes_no_recipe_is_none(store: Store) -> None:
     for number, content in enumerate([{"batch_size": "x"}, {"batch_size": 1}, {"momentum": None}]):
         store.recipes.keep(dataclasses.replace(ONE, hash=f"h{number}", content=content))
-        assert _kept_recipe({"recipe_hash": f"h{number}", "recipe": "mine", "schedule_epochs": 3}, store) is None
+        with pytest.raises(UserError, match="none that can be trained by from here; the storage keeps: h0"):
+            recipe_of_hash(f"h{number}", 3, store)
 
 
 def hash_of(content: dict[str, Any], kind: type, defaults: dict[str, Any]) -> str:
