@@ -133,6 +133,14 @@ def setting(blobs: ImageData):
 
 
 @pytest.fixture(autouse=True, scope="session")
+def no_sync() -> Iterator[None]:
+    """Only a crash of the machine could tell, and no test makes one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     """Maps of 8 pixels gain nothing from a second thread, and waiting for it on a busy machine costs a hundredfold."""
     torch.set_num_threads(1)

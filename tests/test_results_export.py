@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,12 @@ import pytest
 import yaml
 from test_results_row import a_row, running
 
-from results import Row, Store, exchange_place, exchange_write, open_store
+from results import Row, Store, open_store
 from results.exchange import ExchangeError, readable, without_paths
 from results.exchange_merge import merge
 from results.exchange_read import Directory
 from results.exchange_write import export
 from results.latencies import Latency
-from results.lease import this_owner
 from results.query import QueryError
 from results.recipes import KeptRecipe
 
@@ -53,12 +51,6 @@ def fill(store: Store, rows: list[Row] = ROWS) -> Store:
     store.latencies.put(Latency(network_key="n1", hardware="gpu", conditions="b1", seconds=0.5, seconds_iqr=0.0, n=3))
     store.studies.begin({"data": "synthetic"}, "mine", "mine")
     return store
-
-
-@pytest.fixture(autouse=True)
-def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only a crash of the machine could tell, and no test makes one."""
-    monkeypatch.setattr(exchange_write.os, "fsync", lambda _: None)
 
 
 @pytest.fixture
@@ -221,96 +213,6 @@ def test_an_empty_storage_is_an_empty_export(tmp_path: Path) -> None:
     assert "date-released" not in yaml.safe_load((done.directory / "CITATION.cff").read_text())
 
 
-def test_a_directory_that_is_not_empty_is_refused_and_an_export_is_replaced_by_force(
-    store: Store, exported: Path
-) -> None:
-    before = contents(exported)
-    with pytest.raises(ExchangeError, match="is not empty"):
-        export(store, exported)
-    assert contents(exported) == before
-    export(store, exported, where="seed == 0", force=True)
-    assert [row.seed for row in Directory(exported).rows()] == [0]
-    (exported / "thesis.tex").write_text("years of work")
-    with pytest.raises(ExchangeError, match=r"'thesis\.tex'.*--force would delete it"):
-        export(store, exported, force=True)
-    assert (exported / "thesis.tex").exists()
-
-
-def test_force_replaces_nothing_but_a_whole_export(store: Store, exported: Path) -> None:
-    (exported / "SHA256SUMS").unlink()
-    before = contents(exported)
-    with pytest.raises(ExchangeError, match="is no export, and --force would delete"):
-        export(store, exported, force=True)
-    assert contents(exported) == before
-
-
-def test_what_comes_into_the_directory_while_rows_are_written_is_not_deleted(store: Store, tmp_path: Path) -> None:
-    export(store, tmp_path / "out")
-
-    def work(*_: int) -> None:
-        (tmp_path / "out" / "thesis.tex").write_text("years of work")
-
-    with pytest.raises(ExchangeError, match=r"thesis\.tex"):
-        export(store, tmp_path / "out", force=True, on_row=work)
-    assert (tmp_path / "out" / "thesis.tex").exists() and (tmp_path / "out" / "rows.jsonl").exists()
-
-
-def test_an_export_that_is_cut_off_between_its_renames_leaves_the_old_one(
-    store: Store, exported: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before, rename = contents(exported), Path.rename
-
-    def cut(self: Path, target: Path) -> Path:
-        if self.name == "export":
-            raise KeyboardInterrupt
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", cut)
-    with pytest.raises(KeyboardInterrupt):
-        export(store, exported, where="seed == 0", force=True)
-    assert contents(exported) == before
-
-
-@pytest.fixture
-def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
-    """Leave, as `.out-killed00`, what kill -9 leaves of the export that is made there; its process is dead."""
-    host, _, _ = this_owner().rpartition(":")[0].rpartition(":")
-    monkeypatch.setattr(exchange_place, "this_owner", lambda: f"{host}:999999:1")
-    return lambda made: shutil.copytree(made.parent, made.parent.with_name(".out-killed00")) and None
-
-
-def test_what_a_killed_export_left_is_put_away_by_the_next_and_nothing_else(
-    tmp_path: Path, killed: Callable[[Path], None]
-) -> None:
-    target = tmp_path / "out"
-    others = {tmp_path / ".out-alive000": this_owner(), tmp_path / ".out-none0000": ""}
-    others[tmp_path / ".out-b-killed00"] = exchange_place.this_owner()  # of an export that is called out-b
-    for path, owner in others.items():
-        path.mkdir()
-        (path / "owner").write_text(owner)
-    with exchange_place.beside(target) as made:
-        killed(made)
-    assert (tmp_path / ".out-killed00" / "export").is_dir()
-    with open_store("sqlite://") as store:
-        export(fill(store), target)
-    assert set(tmp_path.glob(".out-*")) == set(others) and Directory(target)
-
-
-def test_an_export_that_was_killed_while_it_replaced_another_brings_that_back(
-    tmp_path: Path, killed: Callable[[Path], None]
-) -> None:
-    with open_store("sqlite://") as store:
-        target = export(fill(store), tmp_path / "out").directory
-        before = contents(target)
-        with exchange_place.beside(target) as made:
-            target.rename(made.with_name("old"))
-            killed(made)
-        assert not target.exists()
-        with pytest.raises(ExchangeError, match="not empty"):
-            export(store, target)
-    assert contents(target) == before and not list(tmp_path.glob(".out-*"))
-
-
 def test_an_axis_chooses_rows_to_export_as_in_a_query(store: Store, tmp_path: Path) -> None:
     done = export(store, tmp_path / "out", where="squeeze == 'avg' and excitation == 'conv1d'")
     assert [row.design for row in Directory(done.directory).rows()] == ["eca"]
@@ -322,42 +224,6 @@ def test_a_row_that_no_import_would_take_is_named_and_can_be_left_out(store: Sto
     with pytest.raises(ExchangeError, match=rf"row {odd.identity} .* seconds: -1\.0 given.*--where"):
         export(store, tmp_path / "out")
     assert export(store, tmp_path / "out", where=f"identity != '{odd.identity}'").rows == 6
-
-
-@pytest.mark.parametrize("place", [".", ".."])
-def test_the_folder_one_is_in_is_not_replaced(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
-) -> None:
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    with pytest.raises(ExchangeError, match="the folder you are in"):
-        export(store, Path(place))
-
-
-@pytest.mark.parametrize("target", ["file", "link", "nowhere/out"])
-def test_what_can_be_no_directory_is_refused(store: Store, tmp_path: Path, target: str) -> None:
-    (tmp_path / "file").write_text("")
-    (tmp_path / "link").symlink_to(tmp_path)
-    with pytest.raises(ExchangeError, match="is no directory"):
-        export(store, tmp_path / target, force=True)
-
-
-@pytest.mark.parametrize("there", [False, True])
-def test_an_export_that_fails_leaves_everything_as_it_was(
-    store: Store, tmp_path: Path, there: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if there:
-        export(store, tmp_path / "out")
-    before = {path: path.read_bytes() for path in tmp_path.rglob("out/*")}
-
-    def full(*_: Any, **__: Any) -> str:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(exchange_write, "citation", full)
-    with pytest.raises(OSError, match="No space"):
-        export(store, tmp_path / "out", force=True)
-    assert {path: path.read_bytes() for path in tmp_path.rglob("out/*")} == before
-    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["out"] * there
 
 
 def test_the_command_line_exports_and_says_what_it_wrote(attnas: Any, tmp_path: Path) -> None:
