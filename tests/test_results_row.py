@@ -54,7 +54,7 @@ _integer = st.integers(-(2**63), 2**63 - 1)
 _json = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | _finite | _text
 
 
-def _is_no_design(text: str) -> bool:
+def is_no_design(text: str) -> bool:
     """Of one, as of `NONE`, the key would follow; and what a key does not follow from is refused at the doors."""
     try:
         find_design(text)
@@ -69,7 +69,7 @@ def rows(draw: st.DrawFn) -> Row:
     status = draw(st.sampled_from(["running", "complete", "stopped", "failed"]))
     done = status in ("complete", "stopped")
     texts: dict[str, Any] = {name: draw(_text) for name in (*IDENTITY[:3], "backbone", "key", "data", "recipe")}
-    texts["design"] = draw(_text.filter(_is_no_design))
+    texts["design"] = draw(_text.filter(is_no_design))
     numbers: dict[str, Any] = {
         name: draw(_integer) for name in (*IDENTITY[4:], "image_size", "num_classes", "macs", "params")
     }
