@@ -26,7 +26,7 @@ test: .venv/installed-test
 test-all: .venv/installed-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m ''
 
-# Some minutes a backend: kills a search 50 times and more on SQLite, PostgreSQL and Ray; `make test` does it 8 times.
+# Some minutes a backend: kills a search 50 times and more on SQLite, PostgreSQL and Ray; `make test` does it 6 times.
 chaos: .venv/installed-test
 	cd tests && ../$(BIN)/python -m chaos
 

@@ -6,6 +6,7 @@ python -m benchmarks.results [--rows 100000] [--repeats 5] [--output FILE]
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import shlex
@@ -36,7 +37,8 @@ QUESTIONS = [
 EVERYTHING = ["query \"status == 'complete'\" --parquet all.parquet", "query \"status == 'complete'\" --csv"]
 FLOORS = {
     "the interpreter alone": "pass",
-    "the imports of pandas, SQLAlchemy and scipy.special": "import pandas, sqlalchemy, scipy.special",
+    "the imports of pandas and SQLAlchemy": "import pandas, sqlalchemy",
+    "the same, and the command line's own": "import pandas, sqlalchemy, search.cli, search.asking",
 }
 _NOTES = "## Notes (written by hand; a new run keeps them)"
 
@@ -65,19 +67,30 @@ def main() -> None:
             )
             for words in EVERYTHING
         }
-    _write(options.output, _report(found, floors, whole, options.rows, size, options.repeats))
+        session = _in_a_session(f"sqlite:///{storage}", folder, options.repeats)
+    _write(options.output, _report(found, floors, session, whole, options.rows, size, options.repeats))
+
+
+def _in_a_session(url: str, folder: str, repeats: int) -> dict[str, list[tuple[float, float]]]:
+    command = [sys.executable, "-m", "benchmarks.results_python", url, str(repeats)]
+    done = subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, check=True, text=True)
+    return {f"`{name}`": [tuple(pair) for pair in pairs] for name, pairs in json.loads(done.stdout).items()}
+
+
+def _environment() -> dict[str, str]:
+    here = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    return os.environ | {"PYTHONPATH": here}
 
 
 def _times(command: list[str], folder: str, repeats: int) -> list[tuple[float, float]]:
     """(wall, CPU) seconds of whole processes, after one that is not counted."""
-    here = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     found = []
     for number in range(repeats + 1):
         before, began = os.times(), time.perf_counter()
         done = subprocess.run(
             command,
             cwd=folder,
-            env=os.environ | {"PYTHONPATH": here},
+            env=_environment(),
             capture_output=True,
             check=False,
         )
@@ -96,7 +109,7 @@ def _spread(values: list[float]) -> str:
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
-def _report(found: dict, floors: dict, whole: dict, rows: int, size: float, repeats: int) -> str:
+def _report(found: dict, floors: dict, session: dict, whole: dict, rows: int, size: float, repeats: int) -> str:
     def table(times: dict[str, list[tuple[float, float]]]) -> str:
         lines = [
             f"| {name.replace('|', chr(92) + '|')} | {_spread([w for w, _ in t])} | {_spread([c for _, c in t])} |"
@@ -104,7 +117,7 @@ def _report(found: dict, floors: dict, whole: dict, rows: int, size: float, repe
         ]
         return "\n".join(["| | wall seconds | CPU seconds |", "| --- | --- | --- |", *lines])
 
-    packages = ", ".join(f"{name} {version(name)}" for name in ("pandas", "pyarrow", "SQLAlchemy", "scipy"))
+    packages = ", ".join(f"{name} {version(name)}" for name in ("pandas", "pyarrow", "SQLAlchemy", "typer"))
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return f"""# Questions to a storage of {rows:,} rows
 
@@ -120,6 +133,10 @@ end {load}. Made by `python -m benchmarks.results --rows {rows}`.
 What remains of each when nothing is asked:
 
 {table(floors)}
+
+The same in a Python session that runs ([results_python.py](results_python.py)), asked in turn:
+
+{table(session)}
 
 Every complete row written out, 36 columns:
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from results.row import CONTEXT, Row
-from results.spread import half_width, interval, spread
+from results.spread import Spread, interval, spread
 
 if TYPE_CHECKING:
     from results.store import Store
@@ -35,10 +35,14 @@ class Mean:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Accuracy of the leader less that of a reference, paired by seed (n pairs), with Student's 95 % interval."""
+    """Accuracy of the leader less that of a reference, of which `n` seeds trained both, with a 95 % interval.
+
+    `paired` by seed, or else by the spread pooled over the designs reported, as `results.comparison.difference` has it.
+    """
 
     against: str
     n: int
+    paired: bool
     gap: float
     low: float
     high: float
@@ -77,36 +81,50 @@ def report_of(study: Study, rows: Mapping[Run, Row], measured: Mapping[str, str]
     designs = dict(zip(plan["networks"], plan["designs"], strict=True))
     values = {network: np.array([accuracy_of(rows, (network, seed)) for seed in seeds]) for network in measured}
     leader, *references = measured
+    luck = _pooled(values)
     return Report(
         study=study.name,
         split=plan["split"],
         recipe=plan["recipe"],
         epochs=plan["epochs"],
         seeds=seeds,
-        means=tuple(_means(values, designs, {n: sum(has_failed(rows, (n, s)) for s in seeds) for n in values})),
-        gaps=tuple(_gap(measured[network], values[leader] - values[network]) for network in references),
+        means=tuple(_means(values, designs, {n: sum(has_failed(rows, (n, s)) for s in seeds) for n in values}, luck)),
+        gaps=tuple(_gap(measured[network], values[leader], values[network], luck) for network in references),
         second_look=plan.get("second_look", False),
         wanted=tuple((network, seed) for seed in seeds for network in measured if (network, seed) not in rows),
     )
 
 
-def _means(
-    values: Mapping[str, np.ndarray[Any, Any]], designs: Mapping[str, str], failed: Mapping[str, int]
-) -> Iterable[Mean]:
+def _pooled(values: Mapping[str, np.ndarray[Any, Any]]) -> Spread | None:
     known = {network: runs[np.isfinite(runs)] for network, runs in values.items()}
     pooled = np.concatenate(list(known.values()))
-    luck = spread(pooled, np.repeat(list(known), [len(runs) for runs in known.values()])) if len(pooled) else None
-    for network, runs in known.items():
+    return spread(pooled, np.repeat(list(known), [len(runs) for runs in known.values()])) if len(pooled) else None
+
+
+def _means(
+    values: Mapping[str, np.ndarray[Any, Any]],
+    designs: Mapping[str, str],
+    failed: Mapping[str, int],
+    luck: Spread | None,
+) -> Iterable[Mean]:
+    for network, given in values.items():
+        runs = given[np.isfinite(given)]
         n, mean = len(runs), float(runs.mean()) if len(runs) else float("nan")
         half = float(luck.half_width(n)) if luck is not None and n else float("nan")
         yield Mean(designs[network], network, n, failed[network], mean, *interval(mean, half))
 
 
-def _gap(against: str, differences: np.ndarray[Any, Any]) -> Gap:
-    pairs = differences[np.isfinite(differences)]
-    n, gap = len(pairs), float(pairs.mean()) if len(pairs) else float("nan")
-    half = float(half_width(pairs.std(ddof=1), n - 1, n)) if n > 1 else float("nan")
-    return Gap(against, n, gap, gap - half, gap + half)
+def _gap(against: str, leader: np.ndarray[Any, Any], other: np.ndarray[Any, Any], luck: Spread | None) -> Gap:
+    import pandas as pd
+
+    from results.comparison import difference
+
+    both = pd.Series(leader).dropna(), pd.Series(other).dropna()  # by the number of their seed
+    if luck is None or any(runs.empty for runs in both):
+        return Gap(against, 0, True, *[float("nan")] * 3)
+    found = difference(*both, luck)
+    low, high = found.value - found.half, found.value + found.half
+    return Gap(against, found.common_seeds, found.method == "paired", found.value, low, high)
 
 
 def accuracy_of(rows: Mapping[Run, Row], run: Run) -> float:

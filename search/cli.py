@@ -5,40 +5,24 @@ from __future__ import annotations
 import atexit
 import errno
 import gc
-import hashlib
-import json
-import re
 import sys
 import warnings
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from results.exchange import readable
 from search.cli_confirm import EPILOG as CONFIRM_EPILOG
 from search.cli_confirm import confirm_command
-from search.cli_cost import at_placement, cost
+from search.cli_cost import cost
 from search.cli_explain import ABLATE_EPILOG, ablate
 from search.cli_results import app as results_app
+from search.cli_retrain import EPILOG as RETRAIN_EPILOG
+from search.cli_retrain import retrain_command
 from search.cli_search import EPILOG, search_command
 from search.cli_space import app as space_app
 from search.cli_studies import app as study_app
 from search.cli_studies import dashboard
 from search.cli_train import TRAIN_EPILOG, train
-from search.machine import interruptible, prepare_machine
-from search.options import (
-    BACKBONE,
-    CORES,
-    DESIGN,
-    DEVICE,
-    IMAGE_SIZE,
-    JSON,
-    PLACEMENT,
-    PRECISION,
-    THREADS,
-)
-from search.storage import STORAGE, STORAGE_DEFAULT, check_storage, open_storage
 from search_space.errors import UserError
 
 app = typer.Typer(
@@ -57,72 +41,11 @@ app.command(epilog="Example: attnas dashboard -o dashboard.db && optuna-dashboar
 app.command(epilog="Example: attnas cost fca-ts --backbone resnet50 --image-size 224 --classes 1000 --json")(cost)
 app.add_typer(space_app, name="space")
 app.command(epilog=ABLATE_EPILOG)(ablate)
+app.command("retrain", epilog=RETRAIN_EPILOG)(retrain_command)
 
 
 _OF_A_PLACE = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
 """What the user's own place is like, and no fault of ours."""
-
-
-@app.command(epilog="Example: attnas retrain haar-d2-all/mlp-r16 --data /path/to/imagenet --backbone resnet50")
-def retrain(
-    design: DESIGN,
-    data: Annotated[Path, typer.Option(help="ImageNet-style tree: PATH/train/<class>/*, PATH/val/<class>/*.")],
-    backbone: BACKBONE = "resnet50",
-    image_size: IMAGE_SIZE = 224,
-    placement: PLACEMENT = None,
-    epochs: Annotated[int, typer.Option(help="Length of the training and of its schedule.")] = 100,
-    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 256,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak; 0.1 a 256 images unless given.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the weights and of the order of images.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes that decode images.")] = min(4, CORES),
-    output: Annotated[
-        Path | None, typer.Option(help="Folder of checkpoint and weights; retrain/DESIGN-BACKBONE-SEED unless given.")
-    ] = None,
-    storage: STORAGE = STORAGE_DEFAULT,
-    device: DEVICE = None,
-    precision: PRECISION = "auto",
-    threads: THREADS = CORES,
-    as_json: JSON = False,
-) -> None:
-    """Train a design on an image tree at full size, with a checkpoint an epoch; the same command goes on."""
-    from search_space import find_design
-
-    chosen = at_placement(find_design(design), placement)
-    check_storage(storage)
-    from search.launch import check_seed
-    from search.retraining import retrain as run
-    from trainers.imagenet import RetrainRecipe
-
-    check_seed(seed)
-    prepare_machine(backbone, image_size, device, precision, threads)
-    recipe = RetrainRecipe(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
-    with interruptible(), open_storage(storage) as store:
-        row = run(
-            chosen,
-            Path(str(data).removeprefix("folder:")),
-            store=store,
-            backbone=backbone,
-            image_size=image_size,
-            recipe=recipe,
-            seed=seed,
-            workers=workers,
-            output=output or Path("retrain", _folder(f"{chosen}-{backbone}-{seed}")),
-            device=device,
-            precision=precision,
-        )
-    if as_json:
-        print(json.dumps({"identity": row.identity, "accuracy": row.accuracy, "loss": row.loss, "status": row.status}))
-    elif row.accuracy is not None:
-        print(f"{row.design} in {row.backbone} on {row.data}, {row.split} split: top-1 {row.accuracy:.2%}")
-    if row.status == "failed":
-        print(row.error, file=sys.stderr)
-        raise typer.Exit(1)
-
-
-def _folder(name: str) -> str:
-    """A folder's name that every file system takes: a design for each place of a network is a long text."""
-    plain = re.sub(r"[^A-Za-z0-9.@+-]", "_", name)
-    return plain if len(plain) < 150 else f"{plain[:100]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
 def main() -> None:

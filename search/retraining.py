@@ -1,8 +1,9 @@
-"""One retraining: design + image tree + seed -> row, resumable from its checkpoint."""
+"""One retraining: design + images + seed -> row, resumable from its checkpoint."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from results.row import Row
@@ -28,22 +29,25 @@ def retrain(
     output: Path,
     device: str | None = None,
     precision: str = "auto",
+    most_corrupt: int = 0,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Row:
-    """The row of this retraining on the tree at `path`; trained now unless the store has it, a line an epoch on stderr.
+    """The row of this retraining on the images at `path`: trained now, a line an epoch, unless the store has it.
 
     A training that is interrupted gives its claim back: the same call goes on from the last checkpoint in `output`.
+    Where `stop()` says so it is saved after the update that it is at, and `trainers.imagenet.Halted` raised.
     Raises `UserError`, `DesignError` before anything is made on disk, except for what only shows in the training.
     """
     recipe = recipe or RetrainRecipe()
     imagenet.check_request(design, backbone=backbone, image_size=image_size, workers=workers)
-    tree = imagenet.tree_facts(path)
+    images = imagenet.image_set(path)
     context = {
-        "data": tree.name,
-        "data_hash": tree.listing_hash,
+        "data": images.name,
+        "data_hash": images.content_hash,
         "split": imagenet.SPLIT,
         "backbone": versioned(backbone),
         "image_size": image_size,
-        "num_classes": len(tree.classes),
+        "num_classes": len(images.classes),
         "recipe": recipe.name,
         "recipe_hash": recipe.hash,
         "epochs": recipe.epochs,
@@ -51,10 +55,13 @@ def retrain(
     }
 
     def training() -> Outcome:
-        _say(f"{design} in {backbone}: {tree.train_images:,} images of {tree.name}, {len(tree.classes)} classes")
+        _say(
+            f"{design} in {backbone}: {len(images.train.labels):,} images of {images.name}, "
+            f"{len(images.classes)} classes"
+        )
         return train(
             design,
-            tree,
+            images,
             backbone=backbone,
             image_size=image_size,
             recipe=recipe,
@@ -63,6 +70,8 @@ def retrain(
             output=output,
             device=device,
             precision=precision,
+            most_corrupt=most_corrupt,
+            stop=stop,
             on_epoch=lambda record: _say(epoch_line(record, recipe.epochs)),
         )
 
@@ -85,10 +94,11 @@ def _why_not_trained(found: Row) -> str:
 
 def epoch_line(record: dict[str, float], epochs: int) -> str:
     top5 = f"  top-5 {record['top5']:.2%}" if "top5" in record else ""
+    corrupt = f"  {record['corrupt']:.0f} corrupt" if "corrupt" in record else ""
     losses = f"loss {record['loss']:.3f}  train loss {record['train_loss']:.3f}"
     return (
         f"epoch {record['epoch']:.0f}/{epochs}  top-1 {record['accuracy']:.2%}{top5}  {losses}"
-        f"  {record['images_per_second']:.0f} images/s"
+        f"  {record['images_per_second']:.0f} images/s{corrupt}"
     )
 
 

@@ -133,8 +133,11 @@ def _report(report: Report, title: str) -> Iterator[str]:
 def _gap(gap: Gap, leader: str) -> str:
     if math.isnan(gap.gap):
         return f"{leader} less {gap.against}: no seed trained both"
-    between = f", {_percent(LEVEL)} interval {100 * gap.low:+.2f} to {100 * gap.high:+.2f}" if gap.n > 1 else ""
-    return f"{leader} less {gap.against}: {100 * gap.gap:+.2f} points{between}, n = {counted(gap.n, 'pair')} of a seed"
+    said = f"{leader} less {gap.against}: {100 * gap.gap:+.2f} points"
+    if math.isnan(gap.low):
+        return f"{said}, n = {counted(gap.n, 'pair')} of a seed"
+    how = f"n = {gap.n} pairs of a seed" if gap.paired else "by the spread pooled over these designs"
+    return f"{said}, {_percent(LEVEL)} interval {100 * gap.low:+.2f} to {100 * gap.high:+.2f}, {how}"
 
 
 def _next(state: Confirmation) -> str:

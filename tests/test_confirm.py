@@ -25,7 +25,7 @@ def test_the_truly_best_wins_with_fresh_seeds_though_the_search_was_lucky_with_a
     assert {seed for _, seed, _, _ in world.trained} <= set(range(8, 8 + 7)), "7 was the search's"
     mean = state.report.means[0]
     assert (mean.design, mean.n) == ("max/conv1d", 3) and mean.low < 0.80 < mean.high
-    assert [(gap.against, gap.n) for gap in state.report.gaps] == [("none", 3), ("se", 3)]
+    assert [(gap.against, gap.n, gap.paired) for gap in state.report.gaps] == [("none", 3, False), ("se", 3, False)]
     assert state.report.gaps[0].low < 0.30 < state.report.gaps[0].high
     reported = {(text, seed) for text, seed, _, _ in world.trained if seed >= 12}
     assert {text for text, _ in reported} == {"max/conv1d", "none", "avg/mlp-r16"} and len(reported) == 9

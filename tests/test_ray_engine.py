@@ -219,12 +219,12 @@ def test_after_a_sigkill_of_the_driver_nothing_trains_on_and_either_engine_goes_
 
 def test_after_sigterm_what_ends_within_the_grace_is_kept_and_the_rest_handed_back(store, drive, tmp_path):
     """And Ray, which has a handler of its own for it, says nothing of either."""
-    driver, log = drive(workers=2, seconds=2, hangs=2), tmp_path / "log"
+    driver, log = drive(workers=2, seconds=4, hangs=2), tmp_path / "log"
     wait_for(lambda: has_made(driver, store, 0) and len(lines(log)) == 2, "two trainings")
     asked = time.monotonic()
     driver.send_signal(signal.SIGTERM)
     assert driver.communicate(timeout=60) == ("", "")
-    assert time.monotonic() - asked < 4 + 9
+    assert time.monotonic() - asked < 4 + 11
     assert driver.returncode == 128 + signal.SIGTERM
     assert len(lines(log)) == 2
     assert [(row.status, row.design) for row in store.rows()] == [("complete", lines(log)[0][2])]

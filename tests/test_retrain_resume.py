@@ -19,7 +19,7 @@ from retrain_tree import make_tree
 from search_space import UserError, find_design
 from trainers import checkpoint, imagenet_run
 from trainers.checkpoint import Checkpoint, own_folder
-from trainers.imagenet import Outcome, RetrainRecipe, retrain, tree_facts
+from trainers.imagenet import Outcome, RetrainRecipe, image_set, retrain
 
 RECIPE = RetrainRecipe(epochs=3, batch_size=8)
 REPOSITORY = Path(__file__).parents[1]
@@ -36,7 +36,7 @@ def one_thread() -> Iterator[None]:
 
 def go(tree: Path, output: Path, design: str = "se", **options: Any) -> Outcome:
     fixed = {"backbone": "resnet8", "image_size": 32, "recipe": RECIPE, "workers": 0, "precision": "float32"}
-    return retrain(find_design(design), tree_facts(tree), output=output, **(fixed | {"device": "cpu"} | options))
+    return retrain(find_design(design), image_set(tree), output=output, **(fixed | {"device": "cpu"} | options))
 
 
 @pytest.fixture(scope="module")
@@ -72,17 +72,17 @@ from pathlib import Path
 from results import open_store
 from search.retraining import retrain
 from search_space import find_design
-from trainers.image_tree import ImageFiles
+from trainers.image_batches import Views
 from trainers.imagenet import RetrainRecipe
 
-reads, read = 0, ImageFiles.__getitem__
+reads, read = 0, Views.__getitem__
 def counting(self, index):
     global reads
     reads += 1
     if reads == 24 + 12 + 13:  # in the middle of the second epoch: an epoch reads 24 + 12 images
         os.kill(os.getpid(), signal.SIGKILL)
     return read(self, index)
-ImageFiles.__getitem__ = counting
+Views.__getitem__ = counting
 
 tree, output, url = sys.argv[1:]
 retrain(find_design("se"), Path(tree), store=open_store(url), backbone="resnet8", image_size=32,

@@ -19,7 +19,7 @@ from search.cli import app
 from search.retraining import retrain
 from search_space import DesignError, UserError, find_design
 from trainers import backbone, cost, imagenet_run
-from trainers.image_tree import tree_facts
+from trainers.image_set import image_set
 from trainers.imagenet import RetrainRecipe
 from trainers.recipe import RecipeError
 
@@ -50,7 +50,7 @@ def test_a_row_says_what_was_trained_and_is_stored(tree: Path, store: Store, tmp
     row = go(tree, store, tmp_path / "out", seed=3)
     assert store.get(row.identity) == row
     assert (row.status, row.data, row.split, row.seed) == ("complete", "folder:pets", "test", 3)
-    assert row.data_hash == tree_facts(tree).listing_hash and row.data_hash.startswith("listing:")
+    assert row.data_hash == image_set(tree).content_hash and row.data_hash.startswith("listing:")
     assert (row.recipe, row.recipe_hash, row.epochs, row.schedule_epochs) == ("imagenet", RECIPE.hash, 1, 1)
     assert (row.backbone, row.image_size, row.num_classes, row.design) == ("resnet8", 32, 6, "avg/mlp-r16")
     net = backbone("resnet8", find_design("se"), num_classes=6)
@@ -171,9 +171,21 @@ def test_a_corrupt_image_ends_the_training_by_name_and_gives_the_claim_back(stor
     tree = make_tree(tmp_path / "pets")
     path = tree / "train" / "f" / "3.jpg"
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(UserError, match=f"image {path} can't be read"):
+    with pytest.raises(UserError, match=f"can't be read.*{path}"):
         go(tree, store, tmp_path / "out")
     assert store.rows() == []
+
+
+def test_images_that_cannot_be_read_are_left_out_up_to_a_number_and_counted(store: Store, tmp_path: Path) -> None:
+    tree = make_tree(tmp_path / "pets")
+    for path in (tree / "train" / "f" / "3.jpg", tree / "val" / "a" / "0.jpg"):
+        path.write_bytes(path.read_bytes()[:200])
+    row = go(tree, store, tmp_path / "out", most_corrupt=2)
+    assert row.status == "complete" and {record["corrupt"] for record in row.curves} == {2}
+    measured = row.accuracy * 11  # type: ignore[operator]  # of 12 images
+    assert measured == pytest.approx(round(measured))
+    with pytest.raises(UserError, match=r"2 image\(s\) can't be read, and 1 may be left out"):
+        go(tree, store, tmp_path / "other", most_corrupt=1, seed=1)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +222,8 @@ def test_the_command_prints_the_row_and_a_second_one_answers_from_it(tree: Path,
     command += ["--storage", f"sqlite:///{tmp_path}/rows.db", "--output", str(tmp_path / "out")]
     first, second = (CliRunner().invoke(app, command, catch_exceptions=False) for _ in range(2))
     assert first.exit_code == second.exit_code == 0
-    assert json.loads(first.stdout)["status"] == "complete"
+    [told] = json.loads(first.stdout)
+    assert (told["design"], told["seed"], told["status"]) == ("avg/mlp-r16", 0, "complete")
     assert second.stdout == first.stdout
     assert "epoch 1/1" in first.stderr and "epoch 1/1" not in second.stderr
 

@@ -12,7 +12,8 @@ from PIL import Image
 from retrain_tree import CLASSES, make_tree
 
 from search_space import UserError
-from trainers.image_tree import Batches, tree_facts
+from trainers.image_batches import Batches
+from trainers.image_set import image_set
 from trainers.imagenet import RetrainRecipe
 
 
@@ -23,7 +24,7 @@ def tree(tmp_path: Path) -> Path:
 
 def batches(tree: Path, *, workers: int = 0, seed: int = 0, batch_size: int = 5) -> Batches:
     recipe = RetrainRecipe(batch_size=batch_size)
-    return Batches(tree_facts(tree), recipe, image_size=16, seed=seed, workers=workers, pinned=False)
+    return Batches(image_set(tree), recipe, image_size=16, seed=seed, workers=workers, pinned=False)
 
 
 def epoch_of(tree: Path, epoch: int, **options: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -33,24 +34,25 @@ def epoch_of(tree: Path, epoch: int, **options: int) -> tuple[torch.Tensor, torc
 
 def test_a_tree_is_named_and_counted_without_opening_an_image(tree: Path) -> None:
     (tree / "train" / "a" / "0.jpg").write_bytes(b"no image")
-    facts = tree_facts(tree)
-    assert (facts.name, facts.classes, facts.train_images, facts.val_images) == ("folder:pets", CLASSES, 24, 12)
+    facts = image_set(tree)
+    assert (facts.name, facts.classes) == ("folder:pets", CLASSES)
+    assert (len(facts.train.labels), len(facts.val.labels)) == (24, 12)
 
 
 def test_the_listing_hash_is_that_of_sorted_paths_and_sizes(tree: Path) -> None:
     """Oracle: the same text written with os-independent paths from a recursive search."""
     files = sorted((path.relative_to(tree).as_posix(), path.stat().st_size) for path in tree.rglob("*.jpg"))
     text = "".join(f"{path}\0{size}\n" for path, size in files)
-    assert tree_facts(tree).listing_hash == f"listing:{hashlib.sha256(text.encode()).hexdigest()}"
+    assert image_set(tree).content_hash == f"listing:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def test_the_listing_hash_changes_with_a_file_and_not_with_the_place(tree: Path, tmp_path: Path) -> None:
-    before = tree_facts(tree).listing_hash
+    before = image_set(tree).content_hash
     moved = tree.rename(tmp_path / "moved")
-    assert tree_facts(moved).listing_hash == before
+    assert image_set(moved).content_hash == before
     image = moved / "val" / "a" / "0.jpg"
     image.write_bytes(image.read_bytes() + b"\0")
-    assert tree_facts(moved).listing_hash != before
+    assert image_set(moved).content_hash != before
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ def test_the_listing_hash_changes_with_a_file_and_not_with_the_place(tree: Path,
 def test_a_tree_that_is_none_is_refused_with_what_is_missing(tree: Path, broken: object, said: str) -> None:
     broken(tree)  # type: ignore[operator]
     with pytest.raises(UserError, match=said):
-        tree_facts(tree)
+        image_set(tree)
 
 
 def test_an_epoch_shows_each_image_once_and_drops_the_rest(tree: Path) -> None:
@@ -120,7 +122,7 @@ def test_a_corrupt_image_is_named_and_never_replaced_by_another(tree: Path, work
     source = batches(tree, workers=workers, batch_size=8)
     with pytest.raises(UserError) as raised:
         list(source.train(1) if part == "train" else source.val())
-    assert str(raised.value).startswith(f"image {path} can't be read: ")
+    assert str(raised.value).startswith(f"1 image(s) can't be read, and 0 may be left out (--skip-corrupt N): {path}: ")
     assert "Traceback" not in str(raised.value)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +61,7 @@ def backbone(
     image_size: int | None = None,
     scale: str = "unit",
     gate_start: str = "paper",
+    drop_path: float = 0.0,
 ) -> nn.Module:
     """A fresh network, [B, 3, S, S] -> [B, num_classes], with `design` in every residual block at `design.place`.
 
@@ -68,14 +69,14 @@ def backbone(
     stem); timm's ResNets, ResNeXts, wide ResNets, Res2Nets, MobileNetV2s, RegNets, GhostNets and ConvNeXts, whose own
     attention stays; and `package.module:factory`, a function of yours (see `trainers.factories`).
     The network's weights are drawn first, so a seed gives every design the same ones. `scale` and `gate_start` are
-    those of `build`. With `image_size` the design is checked against every site first.
-    Raises `BackboneError`, `DesignError`.
+    those of `build`; `drop_path` is timm's rate of stochastic depth. With `image_size` the design is checked against
+    every site first. Raises `BackboneError`, `DesignError`.
     """
     if num_classes < 1:
         raise BackboneError(f"num_classes: {num_classes} given; allowed: 1 or more.")
     if image_size is not None:
         check(design, sites(name, image_size, design))
-    net = _plain(name, num_classes)
+    net = _plain(name, num_classes, drop_path)
     if design != NONE:
         carry(
             net,
@@ -109,6 +110,7 @@ def initialised(
             image_size=image_size,
             scale=start.scale,
             gate_start=start.gate_start,
+            drop_path=getattr(start, "drop_path", 0.0),
         )
 
 
@@ -130,7 +132,9 @@ def _bridged(design: AttentionDesign | Layered) -> bool:
     return isinstance(design, AttentionDesign) and design.squeeze == "ba"
 
 
-def _plain(name: str, num_classes: int) -> nn.Module:
+def _plain(name: str, num_classes: int, drop_path: float = 0.0) -> nn.Module:
+    if drop_path and (is_factory(name) or name in SMALL):
+        raise BackboneError(f"backbone {name!r} has no stochastic depth: drop_path {drop_path:g} given; allowed: 0.")
     if is_factory(name):
         return build_factory(name, num_classes)
     if name in SMALL:
@@ -138,7 +142,8 @@ def _plain(name: str, num_classes: int) -> nn.Module:
     if any(
         name.startswith(family.prefix) and is_model_in_modules(name, family.module) for family in _FAMILIES.values()
     ):
-        net: nn.Module = timm.create_model(name, num_classes=num_classes)
+        depth: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}  # not every network has it
+        net: nn.Module = timm.create_model(name, num_classes=num_classes, **depth)
         return net
     raise BackboneError(_unknown(name))
 

@@ -24,17 +24,28 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """A training after some epochs. No random state and no schedule: both follow from the epoch."""
+    """A training after some epochs and updates. No random state and no schedule: both follow from them."""
 
     identity: str  # of the run, to be read by people
     precision: str
     model: dict[str, Any]
     optimiser: dict[str, Any]
     curves: list[dict[str, float]]
+    average: dict[str, Any] | None = None  # of the weights, where a recipe has one
+    updates: int = 0  # of the epoch that was running
+    epoch_loss: float = 0.0  # their sum
+    seconds: float | None = None  # that the training had taken; those of its last record unless said
 
     @property
     def epoch(self) -> int:
         return len(self.curves)
+
+    @property
+    def spent(self) -> float:
+        """Seconds of the training so far."""
+        if self.seconds is not None:
+            return self.seconds
+        return self.curves[-1]["seconds"] if self.curves else 0.0
 
     def save(self, path: Path) -> None:
         """Raises `UserError` if there is no room; the checkpoint before stays."""

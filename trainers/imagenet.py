@@ -1,8 +1,9 @@
-"""Retraining: one design in a backbone on an ImageNet-style tree at full size, with a checkpoint an epoch."""
+"""Retraining: one design in a backbone on images at full size, with a checkpoint an epoch."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -13,13 +14,14 @@ from trainers.backbones import initialised, sites
 from trainers.checkpoint import Checkpoint, damaged, own_folder, write
 from trainers.environment import pick_device
 from trainers.factories import versioned
-from trainers.image_tree import Batches, Tree, tree_facts
+from trainers.image_batches import Batches
+from trainers.image_set import ImageSet, image_set
 from trainers.imagenet_recipe import RetrainRecipe
-from trainers.imagenet_run import Run
+from trainers.imagenet_run import Halted, Run
 from trainers.outcome import EpochReport, Epochs, Outcome, observe, settled
 from trainers.precision import pick_precision
 
-__all__ = ["RetrainRecipe", "Tree", "check_request", "retrain", "tree_facts"]
+__all__ = ["Halted", "ImageSet", "RetrainRecipe", "check_request", "image_set", "retrain"]
 
 SPLIT = "test"
 """A search carves its validation images from `train` and never sees `val`: for a row, `val` is the test split."""
@@ -28,7 +30,7 @@ _SMALLEST_IMAGE = 8
 
 
 def check_request(design: AttentionDesign | Layered, *, backbone: str, image_size: int, workers: int) -> None:
-    """Everything that can be said before the tree is listed. Raises `UserError`, `BackboneError`, `DesignError`."""
+    """Everything that can be said before the images are listed. Raises `UserError`, `BackboneError`, `DesignError`."""
     if workers < 0:
         raise UserError(f"workers: {workers} given; allowed: 0 (decode in the training process) or more.")
     if image_size < _SMALLEST_IMAGE:
@@ -38,7 +40,7 @@ def check_request(design: AttentionDesign | Layered, *, backbone: str, image_siz
 
 def retrain(
     design: AttentionDesign | Layered,
-    tree: Tree,
+    images: ImageSet,
     *,
     backbone: str = "resnet50",
     image_size: int = 224,
@@ -48,45 +50,61 @@ def retrain(
     output: Path,
     device: str | None = None,
     precision: str = "auto",
+    most_corrupt: int = 0,
+    stop: Callable[[], bool] = lambda: False,
     on_epoch: EpochReport | None = None,
 ) -> Outcome:
-    """Train `design` in `backbone` on the tree's `train` images and measure it on its `val` images after every epoch.
+    """Train `design` in `backbone` on the set's `train` images and measure it on its `val` images after every epoch.
 
     `output/last.pt` holds the training after the last finished epoch: the same call goes on from it, to the same
     weights (bit for bit where the device is deterministic, as a CPU is). At the end `output/model.pt` holds the state
     dict of `backbone(..., scale=recipe.scale, gate_start=recipe.gate_start)`, on the CPU. Order and augmentation depend
-    on seed and epoch, not on `workers`. `on_epoch` is called after the epoch's checkpoint.
+    on seed and epoch, not on `workers`. Up to `most_corrupt` images that can't be read are left out; each epoch's
+    record then says how many. `on_epoch` is called after the epoch's checkpoint.
 
     A training that turns NaN, runs out of memory or raises comes back as a failed outcome with its class and
-    traceback; a user's error (impossible design, corrupt image, checkpoint of another run) and Ctrl-C are raised.
+    traceback; a user's error (impossible design, corrupt image, checkpoint of another run) and Ctrl-C are raised. Where
+    `stop()` is true after an update, the training is saved at that and `Halted` raised.
     """
     recipe = recipe or RetrainRecipe()
     check_request(design, backbone=backbone, image_size=image_size, workers=workers)
-    if tree.train_images < recipe.batch_size:
-        given = f"{recipe.batch_size} with {tree.train_images} training images of {tree.name}"
+    if len(images.train.labels) < recipe.batch_size:
+        given = f"{recipe.batch_size} with {len(images.train.labels)} training images of {images.name}"
         raise UserError(f"batch size: {given}; allowed: at most the number of images.")
     place = pick_device(device)
-    identity = _identity(design, tree, backbone, image_size, recipe, seed)
+    identity = _identity(design, images, backbone, image_size, recipe, seed)
     with own_folder(output):
         saved = Checkpoint.load(output / "last.pt", identity)
         chosen = _precision(precision, place, saved, output)
         earlier = [] if saved is None else saved.curves
-        seconds_before = earlier[-1]["seconds"] if earlier else 0.0
+        seconds_before = 0.0 if saved is None else saved.spent
 
         def training() -> Epochs:
             batches = Batches(
-                tree, recipe, image_size=image_size, seed=seed, workers=workers, pinned=place.type == "cuda"
+                images,
+                recipe,
+                image_size=image_size,
+                seed=seed,
+                workers=workers,
+                pinned=place.type == "cuda",
+                most_corrupt=most_corrupt,
             )
-            net = initialised(backbone, design, recipe, seed=seed, num_classes=len(tree.classes), image_size=image_size)
-            run = Run(net, batches, tree, recipe=recipe, seed=seed, device=place, precision=chosen)
+            net = initialised(
+                backbone, design, recipe, seed=seed, num_classes=len(images.classes), image_size=image_size
+            )
+            run = Run(net, batches, recipe=recipe, seed=seed, device=place, precision=chosen, stop=stop)
             if saved is not None:
                 _restore(run, saved, output / "last.pt")
             curves = list(earlier)
-            for record in run.epochs(len(curves) + 1, seconds_before):
-                curves.append(record)
+            try:
+                for record in run.epochs(len(curves) + 1):
+                    curves.append(record)
+                    run.checkpoint(identity, curves).save(output / "last.pt")
+                    yield record
+            except Halted:
                 run.checkpoint(identity, curves).save(output / "last.pt")
-                yield record
-            write(output / "model.pt", {name: value.cpu() for name, value in net.state_dict().items()})
+                raise
+            write(output / "model.pt", {name: value.cpu() for name, value in run.measured.state_dict().items()})
             return settled(design, net)
 
         return observe(
@@ -101,10 +119,15 @@ def retrain(
 
 
 def _identity(
-    design: AttentionDesign | Layered, tree: Tree, backbone: str, image_size: int, recipe: RetrainRecipe, seed: int
+    design: AttentionDesign | Layered,
+    images: ImageSet,
+    backbone: str,
+    image_size: int,
+    recipe: RetrainRecipe,
+    seed: int,
 ) -> str:
     """What makes two trainings one. Not the workers and not the device: they change no image."""
-    data = f"{tree.name} ({tree.listing_hash[:24]}, {len(tree.classes)} classes)"
+    data = f"{images.name} ({images.content_hash[:24]}, {len(images.classes)} classes)"
     trained = (
         f"recipe {recipe.name} {recipe.hash}, {recipe.epochs} epochs, batch {recipe.batch_size}, peak {recipe.peak:g}"
     )
@@ -128,4 +151,5 @@ def _restore(run: Run, saved: Checkpoint, path: Path) -> None:
         run.restore(saved)
     except (RuntimeError, ValueError, KeyError) as error:  # the right name on what another version made
         raise damaged(path, error) from error
-    print(f"going on after epoch {saved.epoch} of {run.recipe.epochs}, from {path}", file=sys.stderr)
+    part = f" and {saved.updates} of {run.steps_an_epoch} updates of the next" if saved.updates else ""
+    print(f"going on after epoch {saved.epoch} of {run.recipe.epochs}{part}, from {path}", file=sys.stderr)

@@ -8,13 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, fields, replace
 from typing import Any
 
-from search_space.errors import UserError
+from trainers.settings import RecipeError, read_settings
 
 SCHEDULES = ("linear", "constant")
-
-
-class RecipeError(UserError):
-    """A recipe value that makes no training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,21 +93,8 @@ class Recipe:
 
     def changed_text(self, settings: list[str], epochs: int | None = None) -> Recipe:
         """The recipe changed by `FIELD=VALUE` texts, as the command line gives them."""
-        values: dict[str, Any] = {}
-        for text in settings:
-            field, equals, value = text.partition("=")
-            if not equals or field not in {f.name for f in fields(self)} - {"name"}:
-                allowed = ", ".join(f.name for f in fields(self) if f.name != "name")
-                raise RecipeError(f"recipe setting {text!r}: write FIELD=VALUE with one of the fields {allowed}.")
-            values[field] = self._read(field, value)
+        values = read_settings(self, settings)
         return self.changed(**values if epochs is None else values | {"epochs": epochs})
-
-    def _read(self, field: str, value: str) -> Any:
-        kind = type(getattr(self, field))
-        try:
-            return {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)
-        except (ValueError, KeyError):
-            raise RecipeError(f"recipe {self.name}, {field}: {value!r} is not a {kind.__name__}.") from None
 
     def rate(self, step: int, steps_an_epoch: int) -> float:
         """Learning rate of step 0 .. epochs * steps_an_epoch - 1; one more step would be at zero."""

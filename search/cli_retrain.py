@@ -1,0 +1,204 @@
+"""`attnas retrain`: which designs, at full size, with which seeds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search.cli_cost import at_placement
+from search.machine import prepare_machine
+from search.options import (
+    BACKBONE,
+    CORES,
+    DEVICE,
+    IMAGE_SIZE,
+    JSON,
+    PLACEMENT,
+    PRECISION,
+    SETTINGS,
+    THREADS,
+)
+from search.storage import STORAGE, STORAGE_DEFAULT, check_storage, open_storage
+from search_space.errors import UserError
+
+if TYPE_CHECKING:
+    from results.row import Row
+    from search_space import AttentionDesign, Layered
+
+EPILOG = """Examples:
+
+attnas retrain haar-d2-all/mlp-r16 --data /path/to/imagenet --backbone resnet50
+
+attnas retrain --from sqlite:///search.db --top 3 --baseline se,none --seeds 3 --data /path/to/imagenet --recipe rsb-a3
+
+attnas retrain --from sqlite:///search.db --front --where "backbone == 'resnet20'" --data /path/to/imagenet"""
+
+
+def retrain_command(
+    designs: Annotated[list[str] | None, typer.Argument(help="Presets, design texts or keys.")] = None,
+    data: Annotated[
+        Path,
+        typer.Option(help="PATH/train/<class>/* and PATH/val/<class>/*, or PATH/data/*.parquet as on the hub."),
+    ] = ...,  # type: ignore[assignment]
+    searched: Annotated[str | None, typer.Option("--from", help="The storage of a search, to choose from.")] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="With --from: its best by what fresh seeds give.")] = None,
+    front: Annotated[bool, typer.Option("--front", help="With --from: its front of accuracy against MACs.")] = False,
+    where: Annotated[str | None, typer.Option(help="With --from: of rows for which this holds.")] = None,
+    baseline: Annotated[str | None, typer.Option(help="Designs to train alike beside them, as se,none.")] = None,
+    backbone: BACKBONE = "resnet50",
+    image_size: IMAGE_SIZE = 224,
+    placement: PLACEMENT = None,
+    recipe: Annotated[str, typer.Option(help="fca | rsb-a3 | rsb-a2 | smoke.")] = "fca",
+    epochs: Annotated[int | None, typer.Option(help="Length of the training instead of the recipe's own.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step instead of the recipe's own.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak instead of the recipe's rule.")] = None,
+    settings: SETTINGS = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each design.")] = 1,
+    first_seed: Annotated[int, typer.Option("--first-seed", "--seed", help="Seeds first, first + 1, ...")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that decode images.")] = min(4, CORES),
+    skip_corrupt: Annotated[int, typer.Option(min=0, help="Leave out so many images that can't be read.")] = 0,
+    output: Annotated[
+        Path, typer.Option(help="Each training has a folder DESIGN-BACKBONE-SEED in it, of checkpoint and weights.")
+    ] = Path("retrain"),
+    storage: STORAGE = STORAGE_DEFAULT,
+    device: DEVICE = None,
+    precision: PRECISION = "auto",
+    threads: THREADS = CORES,
+    as_json: JSON = False,
+) -> None:
+    """Train designs on images at full size, with a checkpoint an epoch; the same command goes on.
+
+    The rows stand in the storage beside those of a search, of a recipe and data of their own: `attnas results fidelity
+    --across` says whether the proxy's order held.
+    """
+    from trainers.imagenet_recipe import find_retrain_recipe
+
+    trained_as = find_retrain_recipe(recipe).changed(
+        settings or [], epochs=epochs, batch_size=batch_size, learning_rate=learning_rate
+    )
+    check_storage(storage)
+    named = [*(designs or []), *_chosen(searched, top, front, where, given=bool(designs))]
+    chosen = _each_once([*named, *(name.strip() for name in (baseline or "").split(",") if name.strip())], placement)
+    from search.launch import check_seed
+    from search.retraining import retrain as run
+    from trainers.imagenet import Halted
+
+    check_seed(first_seed)
+    check_seed(first_seed + seeds - 1)
+    prepare_machine(backbone, image_size, device, precision, threads)
+    rows: list[Row] = []
+    with saving_when_told() as told, open_storage(storage) as store:
+        for seed in range(first_seed, first_seed + seeds):
+            for design in chosen:
+                if told():
+                    raise Halted
+                row = run(
+                    design,
+                    Path(str(data).removeprefix("folder:")),
+                    store=store,
+                    backbone=backbone,
+                    image_size=image_size,
+                    recipe=trained_as,
+                    seed=seed,
+                    workers=workers,
+                    output=output / _folder(f"{design}-{backbone}-{seed}"),
+                    device=device,
+                    precision=precision,
+                    most_corrupt=skip_corrupt,
+                    stop=told,
+                )
+                rows.append(row)
+                _say_failure(row)
+    _tell(rows, as_json=as_json)
+    if any(row.status == "failed" for row in rows):
+        raise typer.Exit(1)
+
+
+@contextmanager
+def saving_when_told() -> Iterator[Callable[[], bool]]:
+    """SIGTERM and Ctrl-C are heeded after the update that is running, which is saved; Ctrl-C again ends at once.
+
+    The exit code is 0 after SIGTERM, which schedulers send to ask for just that, and 130 after Ctrl-C.
+    """
+    from trainers.imagenet import Halted
+
+    told: list[int] = []
+
+    def heed(number: int, _frame: object) -> None:
+        if number == signal.SIGINT and told:
+            raise KeyboardInterrupt
+        told.append(number)
+
+    before = {number: signal.signal(number, heed) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: bool(told)
+    except Halted:
+        print("stopped, and saved after its last update: the same command goes on.", file=sys.stderr)
+        raise typer.Exit(0 if told[0] == signal.SIGTERM else 130) from None
+    except KeyboardInterrupt:
+        print("interrupted: the last checkpoint is kept, the same command goes on.", file=sys.stderr)
+        raise typer.Exit(130) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _chosen(searched: str | None, top: int | None, front: bool, where: str | None, *, given: bool) -> list[str]:
+    """The designs of a search that were asked for. Raises `UserError` where it is not said which."""
+    if searched is None:
+        if top is not None or front or where is not None:
+            raise UserError("--top, --front and --where choose from a search: name its storage by --from URL")
+        if not given:
+            raise UserError(
+                "nothing to retrain: name designs (attnas retrain se ...), or --from URL with --top or --front"
+            )
+        return []
+    if (top is None) == (not front):
+        raise UserError("--from takes one of --top N and --front")
+    from search.winners import winners
+
+    words, found = winners(searched, top=top, where=where)
+    print(f"of {words}: {', '.join(found)}", file=sys.stderr)
+    return found
+
+
+def _each_once(texts: list[str], placement: str | None) -> list[AttentionDesign | Layered]:
+    """Designs by their keys, in order."""
+    from search_space import find_design
+
+    found: dict[str, AttentionDesign | Layered] = {}
+    for text in texts:
+        design = at_placement(find_design(text), placement)
+        found.setdefault(design.key, design)
+    return list(found.values())
+
+
+def _say_failure(row: Row) -> None:
+    if row.status == "failed":
+        print(row.error, file=sys.stderr)
+
+
+def _tell(rows: list[Row], *, as_json: bool) -> None:
+    if as_json:
+        fields = ("identity", "design", "seed", "status", "accuracy", "loss")
+        print(json.dumps([{name: getattr(row, name) for name in fields} for row in rows], indent=1))
+        return
+    for row in rows:
+        if row.accuracy is not None:
+            seed = f", seed {row.seed}" if len(rows) > 1 else ""
+            print(f"{row.design} in {row.backbone} on {row.data}, {row.split} split{seed}: top-1 {row.accuracy:.2%}")
+
+
+def _folder(name: str) -> str:
+    """A folder's name that every file system takes: a design for each place of a network is a long text."""
+    plain = re.sub(r"[^A-Za-z0-9.@+-]", "_", name)
+    return plain if len(plain) < 150 else f"{plain[:100]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"

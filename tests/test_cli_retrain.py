@@ -1,0 +1,105 @@
+"""`attnas retrain`: which designs are trained, by which seeds, and what is told of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from retrain_tree import make_tree
+from test_results_row import a_row
+
+from results import open_store
+
+Attnas = Callable[..., Any]
+SMALL = ("--backbone", "resnet8", "--image-size", 16, "--recipe", "smoke", "--epochs", 1, "--batch-size", 8)
+SMALL += ("--workers", 0, "--precision", "float32", "--device", "cpu", "--threads", 1)
+ACCURACIES = {"max/conv1d": (0.8, 1_000), "avg/conv1d": (0.7, 500), "avg/mlp-r4": (0.6, 2_000), "none": (0.5, 100)}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return make_tree(tmp_path / "pets", train=2)
+
+
+@pytest.fixture
+def searched(tmp_path: Path) -> str:
+    """A search of four designs, and one row on the test split that chooses nothing."""
+    url = f"sqlite:///{tmp_path / 'search.db'}"
+    with open_store(url) as store:
+        for design, (accuracy, macs) in ACCURACIES.items():
+            store.finish(a_row(key=design, design=design, network_key=design, accuracy=accuracy, macs=macs))
+        best = a_row(key="std/affine", design="std/affine", network_key="std", accuracy=0.99, split="test", seed=9)
+        store.finish(best)
+        store.finish(a_row(key="l2/affine", design="l2/affine", network_key="l2", accuracy=0.95, backbone="other"))
+    return url
+
+
+def designs_of(done: Any) -> list[tuple[str, int]]:
+    assert done.code == 0, done.err
+    return [(row["design"], row["seed"]) for row in json.loads(done.out)]
+
+
+def test_the_best_of_a_search_and_the_baselines_are_trained_with_every_seed(
+    attnas: Attnas, tree: Path, searched: str
+) -> None:
+    words = ("retrain", "--from", searched, "--top", 2, "--baseline", "se,none", "--seeds", 2, "--data", tree, "--json")
+    done = attnas(*words, *SMALL)
+    expected = ["max/conv1d", "avg/conv1d", "avg/mlp-r16", "none"]
+    assert designs_of(done) == [(design, seed) for seed in (0, 1) for design in expected]
+    assert "synthetic at 32 px, validation split, resnet8" in done.err and "1 other(s) there" in done.err
+    with open_store("sqlite:///attnas.db") as store:
+        rows = store.rows()
+    assert len(rows) == 8 and {(row.status, row.recipe, row.split) for row in rows} == {("complete", "smoke", "test")}
+    assert len(list(Path("retrain").iterdir())) == 8
+    again = attnas(*words, *SMALL)
+    assert again.out == done.out and again.err.count("nothing was trained") == 8
+
+
+def test_the_front_of_a_search_is_trained(attnas: Attnas, tree: Path, searched: str) -> None:
+    """avg/mlp-r4 costs more than max/conv1d and gives less."""
+    done = attnas("retrain", "--from", searched, "--front", "--data", tree, "--json", *SMALL)
+    assert [design for design, _ in designs_of(done)] == ["none", "avg/conv1d", "max/conv1d"]
+
+
+def test_a_condition_chooses_among_the_rows_of_a_search(attnas: Attnas, tree: Path, searched: str) -> None:
+    where = ("--where", "backbone == 'other'")
+    done = attnas("retrain", "--from", searched, "--top", 1, *where, "--data", tree, "--json", *SMALL)
+    assert designs_of(done) == [("l2/affine", 0)]
+
+
+def test_designs_that_are_named_twice_are_trained_once(attnas: Attnas, tree: Path) -> None:
+    done = attnas("retrain", "se", "avg/mlp-r16", "--baseline", "none,se", "--data", tree, "--json", *SMALL)
+    assert designs_of(done) == [("avg/mlp-r16", 0), ("none", 0)]
+
+
+def test_several_trainings_are_told_a_line_each(attnas: Attnas, tree: Path) -> None:
+    done = attnas("retrain", "none", "--seeds", 2, "--first-seed", 5, "--data", tree, *SMALL)
+    assert [line.rpartition(":")[0] for line in done.out.splitlines()] == [
+        f"none in resnet8 on folder:pets, test split, seed {seed}" for seed in (5, 6)
+    ]
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        ([], "nothing to retrain: name designs"),
+        (["--top", 3], "name its storage by --from URL"),
+        (["se", "--where", "seed == 1"], "name its storage by --from URL"),
+        (["--from", "SEARCHED"], "--from takes one of --top N and --front"),
+        (["--from", "SEARCHED", "--top", 1, "--front"], "--from takes one of --top N and --front"),
+        (["--from", "SEARCHED", "--top", 1, "--where", "accuracy > 2"], "no complete row of the validation split"),
+        (["--from", "sqlite:///nothing.db", "--top", 1], "does not exist"),
+        (["nonsense"], "nonsense"),
+        (["se", "--recipe", "fcaa"], "allowed: fca, rsb-a3, rsb-a2, smoke"),
+        (["se", "--set", "mixup=-1"], "mixup: -1.0 given; allowed: 0"),
+    ],
+)
+def test_what_names_no_training_is_refused_before_anything_is_made(
+    attnas: Attnas, tree: Path, searched: str, words: list[Any], said: str
+) -> None:
+    given = [searched if word == "SEARCHED" else word for word in words]
+    done = attnas("retrain", *given, "--data", tree, "--backbone", "resnet8")
+    assert done.code == 2 and said in done.err and not Path("attnas.db").exists() and not Path("retrain").exists()

@@ -1,0 +1,113 @@
+"""A retraining that is told to stop saves after the update it is at, and goes on to the same bits."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from retrain_tree import make_tree
+from test_retrain_resume import go, same, without_times
+
+from results import open_store
+from trainers.imagenet import Halted, Outcome, RetrainRecipe
+
+FULL = RetrainRecipe(
+    epochs=3, batch_size=8, optimiser="lamb", base_rate=0.01, loss="bce", mixup=0.2, cutmix=1.0, ema=0.9, repeats=2
+)
+"""Whatever has a state or draws random numbers; 3 updates and 2 looks at measuring (of 12 images) an epoch."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tree(tmp_path_factory.mktemp("halted") / "pets")
+
+
+@pytest.fixture(scope="module")
+def whole(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+    output = tmp_path_factory.mktemp("whole") / "out"
+    return output, go(tree, output, recipe=FULL)
+
+
+def after(looks: int) -> Callable[[], bool]:
+    counted = itertools.count(1)
+    return lambda: next(counted) >= looks
+
+
+@pytest.mark.parametrize("looks", [1, 2, 3, 4, 6, 9, 14], ids=lambda looks: f"look{looks}")
+def test_wherever_it_stops_it_goes_on_to_the_same_bits(
+    tree: Path, whole: tuple[Path, Outcome], tmp_path: Path, looks: int
+) -> None:
+    with pytest.raises(Halted):
+        go(tree, tmp_path / "out", recipe=FULL, stop=after(looks))
+    assert not (tmp_path / "out" / "model.pt").exists()
+    done = go(tree, tmp_path / "out", recipe=FULL)
+    assert same(tmp_path / "out", whole[0]) and without_times(done.curves) == without_times(whole[1].curves)
+
+
+def test_stopped_after_every_single_update_it_still_ends_with_the_same_bits(
+    tree: Path, whole: tuple[Path, Outcome], tmp_path: Path
+) -> None:
+    """While measuring it goes on, or it would never end."""
+    stops = 0
+    while True:
+        try:
+            done = go(tree, tmp_path / "out", recipe=FULL, stop=after(1 if stops % 3 < 2 else 9))
+            break
+        except Halted:
+            stops += 1
+    assert stops >= 5 and same(tmp_path / "out", whole[0])
+    assert without_times(done.curves) == without_times(whole[1].curves)
+
+
+def test_seconds_run_on(tree: Path, tmp_path: Path) -> None:
+    with pytest.raises(Halted):
+        go(tree, tmp_path / "out", stop=after(2))
+    time.sleep(0.3)  # between the two nothing is spent
+    begun = time.perf_counter()
+    done = go(tree, tmp_path / "out")
+    assert 0 < done.curves[-1]["seconds"] < done.seconds + 1 < time.perf_counter() - begun + 30
+    assert [record["seconds"] for record in done.curves] == sorted(record["seconds"] for record in done.curves)
+
+
+@pytest.mark.parametrize("signalled, code", [(signal.SIGTERM, 0), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"])
+def test_a_signal_saves_and_the_same_command_goes_on(
+    attnas: Callable[..., Any], tmp_path: Path, signalled: signal.Signals, code: int
+) -> None:
+    make_tree(tmp_path / "pets", train=100)  # 75 updates an epoch: some seconds
+    words = ("retrain", "none", "--data", "pets", "--backbone", "resnet8", "--image-size", 32, "--recipe", "smoke")
+    words += ("--epochs", 2, "--batch-size", 8, "--workers", 0, "--device", "cpu", "--precision", "float32")
+    words += ("--threads", 1, "--storage", "sqlite:///rows.db")
+    thread = threading.Thread(target=_once_it_trains, args=(Path("retrain"), signalled))
+    thread.start()
+    stopped = attnas(*words)
+    thread.join()
+    assert stopped.code == code and "stopped, and saved after its last update" in stopped.err, stopped.err
+    with open_store("sqlite:///rows.db") as store:
+        assert store.rows() == []
+    done = attnas(*words)
+    assert done.code == 0 and re.search(r"going on after epoch \d of 2 and \d+ of 75 updates of the next", done.err)
+    assert "top-1" in done.out
+
+
+def _once_it_trains(folder: Path, signalled: signal.Signals) -> None:
+    while not list(folder.glob("*/lock")):
+        time.sleep(0.01)
+    time.sleep(0.3)
+    os.kill(os.getpid(), signalled)
