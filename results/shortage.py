@@ -16,6 +16,7 @@ import numpy as np
 
 from results.coding import Axis, matrix, svd
 from results.factorial import Factorial
+from results.suggest import command
 
 FEWEST = 5
 """Degrees of freedom from which on effects are told: with fewer, that alone makes intervals twice as wide (ten levels:
@@ -46,9 +47,8 @@ class Shortage:
         fewer = ""
         if self.axes:
             loss = f"; not held equal then: {', '.join(self.left_out)}"
-            fewer = (
-                f"fewer axes (`attnas results effects --axes {','.join(self.axes)}` leaves {self.axes_df}{loss}) or "
-            )
+            asked = command("results effects --axes", ",".join(self.axes))
+            fewer = f"fewer axes (`{asked}` leaves {self.axes_df}{loss}) or "
         return (
             f"{_number(self.designs, 'design')} and {_number(self.parameters, 'parameter')} leave "
             f"{_number(self.df, 'degree')} of freedom, too few to tell effects from luck: {FEWEST} are the least. "
