@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from results.exchange import readable
 from search.cli_cost import at_placement
 from search.machine import prepare_machine
 from search.options import (
@@ -90,11 +91,14 @@ def retrain_command(
     chosen = _each_once([*named, *(name.strip() for name in (baseline or "").split(",") if name.strip())], placement)
     from search.launch import check_seed
     from search.retraining import retrain as run
-    from trainers.imagenet import Halted
+    from trainers.imagenet import Halted, check_request, image_set
 
     check_seed(first_seed)
     check_seed(first_seed + seeds - 1)
+    for design in chosen:
+        check_request(design, backbone=backbone, image_size=image_size, workers=workers, recipe=trained_as)
     prepare_machine(backbone, image_size, device, precision, threads)
+    images = image_set(Path(str(data).removeprefix("folder:")))
     rows: list[Row] = []
     with saving_when_told() as told, open_storage(storage) as store:
         for seed in range(first_seed, first_seed + seeds):
@@ -103,7 +107,7 @@ def retrain_command(
                     raise Halted
                 row = run(
                     design,
-                    Path(str(data).removeprefix("folder:")),
+                    images,
                     store=store,
                     backbone=backbone,
                     image_size=image_size,
@@ -167,7 +171,7 @@ def _chosen(searched: str | None, top: int | None, front: bool, where: str | Non
     from search.winners import winners
 
     words, found = winners(searched, top=top, where=where)
-    print(f"of {words}: {', '.join(found)}", file=sys.stderr)
+    print(readable(f"of {words}: {', '.join(found)}"), file=sys.stderr)
     return found
 
 
@@ -184,7 +188,7 @@ def _each_once(texts: list[str], placement: str | None) -> list[AttentionDesign 
 
 def _say_failure(row: Row) -> None:
     if row.status == "failed":
-        print(row.error, file=sys.stderr)
+        print(readable(str(row.error), keep="\n"), file=sys.stderr)
 
 
 def _tell(rows: list[Row], *, as_json: bool) -> None:

@@ -79,13 +79,16 @@ def keep_recipe(recipe: Recipe | RetrainRecipe, store: Store) -> None:
     persistently(lambda: store.recipes.keep(kept), f"the recipe {recipe.name}")
 
 
-def record(row: Row, store: Store, training: Callable[[], Outcome]) -> tuple[Row, bool]:
+def record(
+    row: Row, store: Store, training: Callable[[], Outcome], *, stopped: Callable[[], bool] | None = None
+) -> tuple[Row, bool]:
     """Claim, train, finish: the row, and whether it was trained now.
 
-    A row that exists is the answer: complete, failed, or running in another live process.
+    A row that exists is the answer: complete, failed, or running in another live process. A database that is away is
+    waited for, until `stopped()`.
     """
-    found = persistently(lambda: store.claim(row), f"the claim on {row.design}")
-    return (found, False) if found is not None else (carry_out(row, store, training), True)
+    found = persistently(lambda: store.claim(row), f"the claim on {row.design}", until=stopped)
+    return (found, False) if found is not None else (carry_out(row, store, training, stopped=stopped), True)
 
 
 def give_back(row: Row, store: Store) -> None:

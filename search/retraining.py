@@ -6,19 +6,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from results.exchange import readable
 from results.row import Row
 from results.store import Store
 from search.recording import keep_recipe, record, running_row
 from search_space import AttentionDesign, Layered
 from trainers import Outcome, imagenet
 from trainers.factories import versioned
-from trainers.imagenet import RetrainRecipe
+from trainers.imagenet import ImageSet, RetrainRecipe
 from trainers.imagenet import retrain as train
 
 
 def retrain(
     design: AttentionDesign | Layered,
-    path: Path,
+    images: ImageSet,
     *,
     store: Store,
     backbone: str = "resnet50",
@@ -32,15 +33,14 @@ def retrain(
     most_corrupt: int = 0,
     stop: Callable[[], bool] = lambda: False,
 ) -> Row:
-    """The row of this retraining on the images at `path`: trained now, a line an epoch, unless the store has it.
+    """The row of this retraining on `images`: trained now, a line an epoch, unless the store has it.
 
     A training that is interrupted gives its claim back: the same call goes on from the last checkpoint in `output`.
     Where `stop()` says so it is saved after the update that it is at, and `trainers.imagenet.Halted` raised.
     Raises `UserError`, `DesignError` before anything is made on disk, except for what only shows in the training.
     """
     recipe = recipe or RetrainRecipe()
-    imagenet.check_request(design, backbone=backbone, image_size=image_size, workers=workers)
-    images = imagenet.image_set(path)
+    imagenet.check_request(design, backbone=backbone, image_size=image_size, workers=workers, recipe=recipe)
     context = {
         "data": images.name,
         "data_hash": images.content_hash,
@@ -76,9 +76,9 @@ def retrain(
         )
 
     keep_recipe(recipe, store)
-    row, trained = record(running_row(design, seed, context, scale=recipe.scale), store, training)
+    row, trained = record(running_row(design, seed, context, scale=recipe.scale), store, training, stopped=stop)
     if not trained:
-        _say(_why_not_trained(row))
+        _say(readable(_why_not_trained(row)))
     elif row.status == "complete":
         _say(f"weights: {output / 'model.pt'}")
     if row.settled:

@@ -95,6 +95,10 @@ def test_several_trainings_are_told_a_line_each(attnas: Attnas, tree: Path) -> N
         (["nonsense"], "nonsense"),
         (["se", "--recipe", "fcaa"], "allowed: fca, rsb-a3, rsb-a2, smoke"),
         (["se", "--set", "mixup=-1"], "mixup: -1.0 given; allowed: 0"),
+        (["se", "--set", "epochs=3", "--epochs", 0], "epochs: 0 given"),
+        (["se", "--set", "base_batch=0"], "base_batch: 0 given; allowed: 1"),
+        (["se", "--set", "auto_augment=foo"], "auto_augment: 'foo' is none of timm's"),
+        (["none", "haar-d6-all/mlp-r16"], "with 16 channels' is not possible"),
     ],
 )
 def test_what_names_no_training_is_refused_before_anything_is_made(

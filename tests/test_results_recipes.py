@@ -28,6 +28,7 @@ from search_space import Space, find_design
 from search_space.errors import UserError
 from trainers import PROXY, Recipe
 from trainers.image_data import ImageData
+from trainers.image_set import image_set
 from trainers.imagenet import RetrainRecipe
 
 ONE = KeptRecipe(hash="8773e6ad0932", kind="Recipe", name="proxy", content={"momentum": 0.9, "mirror": True, "x": None})
@@ -162,7 +163,7 @@ def test_a_retraining_keeps_its_recipe(store: Store, tmp_path: Path) -> None:
     recipe = RetrainRecipe(epochs=1, batch_size=8)
     tree = make_tree(tmp_path / "tree", train=2, val=1)
     options: dict[str, Any] = {"backbone": "resnet8", "image_size": 16, "recipe": recipe, "workers": 0}
-    retrain(find_design("none"), tree, store=store, output=tmp_path / "out", device="cpu", **options)
+    retrain(find_design("none"), image_set(tree), store=store, output=tmp_path / "out", device="cpu", **options)
     assert [(kept.kind, kept.name, kept.content) for kept in kept_of_rows(store)] == [
         ("RetrainRecipe", "imagenet", recipe.content)
     ]

@@ -6,6 +6,8 @@ import itertools
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 from retrain_tree import make_tree
-from test_retrain_resume import go, same, without_times
+from test_retrain_resume import REPOSITORY, go, same, without_times
 
 from results import open_store
 from trainers.imagenet import Halted, Outcome, RetrainRecipe
@@ -111,3 +113,36 @@ def _once_it_trains(folder: Path, signalled: signal.Signals) -> None:
         time.sleep(0.01)
     time.sleep(0.3)
     os.kill(os.getpid(), signalled)
+
+
+def test_a_signal_to_the_whole_group_saves_though_the_workers_get_it_too(tmp_path: Path) -> None:
+    """As Slurm, systemd and `timeout` send it."""
+    make_tree(tmp_path / "pets", train=100)
+    words = "retrain none --data pets --backbone resnet8 --image-size 32 --recipe smoke --epochs 9 --batch-size 8 "
+    words += "--workers 2 --device cpu --precision float32 --threads 1 --storage sqlite:///rows.db"
+    options: dict[str, Any] = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(REPOSITORY)}, "text": True}
+    command = [sys.executable, "-m", "search", *words.split()]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True, **options) as process:
+        assert process.stderr is not None
+        while "epoch 1/9" not in process.stderr.readline():
+            assert process.poll() is None
+        time.sleep(0.3)
+        os.killpg(process.pid, signal.SIGTERM)
+        said = process.stderr.read()
+        assert process.wait(timeout=60) == 0 and "the same command goes on" in said, said
+    with open_store(f"sqlite:///{tmp_path}/rows.db") as store:
+        assert store.rows() == []
+
+
+def test_a_batch_of_which_nothing_can_be_read_is_an_update_all_the_same(tmp_path: Path) -> None:
+    """Else the order of images, the schedule and a resumption would lose their place."""
+    tree = make_tree(tmp_path / "pets")
+    for path in sorted((tree / "train").rglob("*.jpg"))[::2]:
+        path.write_bytes(b"nothing")
+    recipe = RetrainRecipe(epochs=2, batch_size=2)
+    whole = go(tree, tmp_path / "whole", recipe=recipe, most_corrupt=12)
+    with pytest.raises(Halted):
+        go(tree, tmp_path / "out", recipe=recipe, most_corrupt=12, stop=after(7))
+    done = go(tree, tmp_path / "out", recipe=recipe, most_corrupt=12)
+    assert same(tmp_path / "out", tmp_path / "whole")
+    assert [record["learning_rate"] for record in done.curves] == [record["learning_rate"] for record in whole.curves]

@@ -132,6 +132,7 @@ def _broken(root: Path, **columns: Any) -> None:
     "broken, said",
     [
         (lambda root: [path.unlink() for path in (root / "data").glob("val*")], "none for validation"),
+        (lambda root: (root / "data" / "train-00000-of-00002.parquet").unlink(), "of 2 files like .* are missing: 0"),
         (
             lambda root: (root / "data" / "train-00000-of-00002.parquet").write_bytes(b"PAR1"),
             "can't be read as Parquet",
@@ -168,3 +169,20 @@ def test_png_images_are_read_as_well(tmp_path: Path) -> None:
     [(images, labels)] = batches.val()
     assert labels.tolist() == [0, 1, 0, 1]
     assert torch.equal(images[:, :, 8, 8], torch.tensor([[9, 99, 199]] * 4, dtype=torch.uint8))
+
+
+def test_rows_that_stand_by_class_and_are_too_many_to_be_shuffled_at_once_are_refused(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainers.image_parquet._WINDOW_BYTES", 1)  # two row groups
+    with pytest.raises(UserError, match=r"rows of train stand by class \(. of 4 in 4 neighbours\)"):
+        image_set(write_parquet(tree, tmp_path / "sorted", files=1, group=2))
+
+
+def test_labels_without_names_that_are_no_numbers_of_classes_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for part in ("train", "validation"):
+        table = pa.table({"image": [b"x"] * 2, "label": [7, 3_000_000]})
+        parquet.write_table(table, tmp_path / "data" / f"{part}-00000-of-00001.parquet")
+    with pytest.raises(UserError, match="labels up to 3000000 of 2 classes"):
+        image_set(tmp_path)

@@ -73,6 +73,7 @@ from results import open_store
 from search.retraining import retrain
 from search_space import find_design
 from trainers.image_batches import Views
+from trainers.image_set import image_set
 from trainers.imagenet import RetrainRecipe
 
 reads, read = 0, Views.__getitem__
@@ -85,7 +86,7 @@ def counting(self, index):
 Views.__getitem__ = counting
 
 tree, output, url = sys.argv[1:]
-retrain(find_design("se"), Path(tree), store=open_store(url), backbone="resnet8", image_size=32,
+retrain(find_design("se"), image_set(Path(tree)), store=open_store(url), backbone="resnet8", image_size=32,
         recipe=RetrainRecipe(epochs=3, batch_size=8), workers=0, output=Path(output), device="cpu", precision="float32")
 """
 
@@ -108,7 +109,7 @@ def test_a_retraining_killed_in_its_second_epoch_ends_with_the_weights_of_an_uni
     with open_store(url) as store:
         assert [row.status for row in store.rows()] == ["running"]
         row = retrain_row(
-            find_design("se"), tree, store=store, output=output, device="cpu", precision="float32", **options
+            find_design("se"), image_set(tree), store=store, output=output, device="cpu", precision="float32", **options
         )
         assert [row.status for row in store.rows()] == ["complete"]
     assert f"going on after epoch 1 of 3, from {output / 'last.pt'}" in capsys.readouterr().err

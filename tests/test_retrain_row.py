@@ -42,7 +42,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def go(tree: Path, store: Store, output: Path, design: str = "se", **options: Any) -> Row:
     fixed = {"backbone": "resnet8", "image_size": 32, "recipe": RECIPE, "workers": 0, "precision": "float32"}
-    return retrain(find_design(design), tree, store=store, output=output, **(fixed | {"device": "cpu"} | options))
+    return retrain(
+        find_design(design), image_set(tree), store=store, output=output, **(fixed | {"device": "cpu"} | options)
+    )
 
 
 def test_a_row_says_what_was_trained_and_is_stored(tree: Path, store: Store, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from search.recording import key_on
 from search.retraining import retrain
 from search_space import PRESETS, DesignError, Layered, find_design, settle
 from trainers import PROXY, backbone, cost, imagenet_run, proxy, proxy_run, train
+from trainers.image_set import image_set
 from trainers.imagenet import RetrainRecipe
 from trainers.outcome import NotFiniteError
 
@@ -116,12 +117,12 @@ def test_a_retraining_settles_too_and_after_a_resumption_on_the_same(tmp_path, m
     options = {"backbone": "resnet8", "image_size": 32, "recipe": RetrainRecipe(epochs=1, batch_size=8), "workers": 0}
     options |= {"device": "cpu", "precision": "float32", "output": tmp_path / "out"}
     with open_store(f"sqlite:///{tmp_path}/a.db") as store:
-        row = retrain(LEARNED, tree, store=store, **options)
+        row = retrain(LEARNED, image_set(tree), store=store, **options)
         assert store.get(row.identity) == row
     assert row.settled == expected(torch.load(tmp_path / "out" / "model.pt", weights_only=True), "mlp-r4")
     monkeypatch.setattr(imagenet_run.Run, "_train_epoch", None)
     with open_store(f"sqlite:///{tmp_path}/b.db") as store:
-        assert retrain(LEARNED, tree, store=store, **options).settled == row.settled
+        assert retrain(LEARNED, image_set(tree), store=store, **options).settled == row.settled
 
 
 def test_a_design_for_each_place_trains_is_counted_and_is_known_the_second_time(blobs, store):

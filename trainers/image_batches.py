@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,13 +104,15 @@ class Batches:
             "pin_memory": pinned,
             "collate_fn": _collate,
             "generator": torch.Generator(),  # else a worker's start would draw from the network's generator
+            "worker_init_fn": _outlive_sigterm,
         }
 
     def train(self, epoch: int, skip: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Full batches in the order of (seed, epoch), augmented, after the first `skip`; the rest is another rest next
         time."""
         order = self.order(epoch)[skip * self.options["batch_size"] :]
-        return self._each(DataLoader(self.augmented(epoch), sampler=order, drop_last=True, **self.options))
+        loader = DataLoader(self.augmented(epoch), sampler=order, drop_last=True, **self.options)
+        return self._each(loader)  # a batch of which nothing can be read as well: an epoch has as many as another
 
     def order(self, epoch: int) -> list[int]:
         """As many numbers as there are images. Of `repeats` R the first of each R images, R times running: number + N,
@@ -125,19 +128,24 @@ class Batches:
 
     def val(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image of `val`, central crops, in the set's order."""
-        return self._each(DataLoader(Views(self.images.val, self.central), **self.options))
+        batches = self._each(DataLoader(Views(self.images.val, self.central), **self.options))
+        return (batch for batch in batches if len(batch[1]))
 
     def _each(self, loader: DataLoader[Any]) -> Iterator[tuple[Tensor, Tensor]]:
         for images, labels, corrupt in loader:
             for name, why in corrupt:
                 self._leave_out(name, why)
-            if len(labels):
-                yield images, labels
+            yield images, labels
 
     def _leave_out(self, name: str, why: str) -> None:
         self.corrupt[name] = why
         if len(self.corrupt) > self.most_corrupt:
             raise UserError(_too_many(self.corrupt, self.most_corrupt))
+
+
+def _outlive_sigterm(_worker: int) -> None:
+    """A scheduler sends it to every process: the training saves first, and its workers end with it."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _collate(samples: list[tuple[Tensor, int] | Corrupt]) -> tuple[Tensor, Tensor, list[Corrupt]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +44,13 @@ def parquet_set(root: Path, files: dict[str, list[Path]]) -> ImageSet:
     """Raises `UserError` for files that don't hold images and labels in the published layout, or differ in them."""
     if not files["val"]:
         raise UserError(f"{root} has Parquet for training but none for validation. Expected: {LAYOUT}.")
+    for paths in files.values():
+        _require_all(paths)
     parts = {part: ParquetPart.open(paths) for part, paths in files.items()}
+    for part, found in parts.items():
+        if not len(found.labels):
+            raise UserError(f"{root}: the files of {part} hold no row. Download them again.")
+    _require_shuffled(root, parts["train"])
     names = {part: found.class_names for part, found in parts.items()}
     classes = names["train"] or names["val"] or _numbered(parts)
     for part, found in parts.items():
@@ -59,8 +66,41 @@ def parquet_set(root: Path, files: dict[str, list[Path]]) -> ImageSet:
     return ImageSet(f"parquet:{root.name}", _content_hash(root, files), classes, parts["train"], parts["val"])
 
 
+def _require_all(paths: list[Path]) -> None:
+    """Raises `UserError` where a file of a numbered series (-00003-of-00294) is missing."""
+    numbers = [re.search(r"-(\d+)-of-(\d+)$", path.stem) for path in paths]
+    there = {int(found[1]) for found in numbers if found}
+    of = max((int(found[2]) for found in numbers if found), default=0)
+    if missing := sorted(set(range(of)) - there):
+        named = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
+        raise UserError(
+            f"{paths[0].parent}: of {of} files like {paths[0].name} these are missing: {named}. Download them."
+        )
+
+
+def _require_shuffled(root: Path, train: ParquetPart) -> None:
+    """Raises `UserError` where rows stand by class: only a few row groups are shuffled together, so that batches would
+    hold few classes."""
+    if len(train.places) <= train.window:
+        return
+    window = train.starts[min(train.window, len(train.places))]
+    alike = [len(np.unique(train.labels[first : first + window])) for first in range(0, len(train.labels), window)]
+    expected = min(len(np.unique(train.labels)), window)
+    if np.mean(alike) < expected / 2:
+        raise UserError(
+            f"{root}: the rows of train stand by class ({np.mean(alike):.0f} of {expected} in {window} neighbours), "
+            "and are too many to be shuffled at once. Write them in random order (`datasets`: shuffle), or give a tree."
+        )
+
+
 def _numbered(parts: dict[str, ParquetPart]) -> tuple[str, ...]:
-    most = max((int(part.labels.max()) for part in parts.values() if len(part.labels)), default=-1)
+    most = max(int(part.labels.max()) for part in parts.values())
+    there = len(np.unique(np.concatenate([part.labels for part in parts.values()])))
+    if most >= 2 * there:
+        raise UserError(
+            f"labels up to {most} of {there} classes, whose names are not in the files; allowed: numbers from 0 on, or "
+            "class names in the schema, as `datasets` writes them."
+        )
     return tuple(str(label) for label in range(most + 1))
 
 
@@ -103,7 +143,10 @@ class ParquetPart:
             if names is not None and found != names:
                 raise UserError(f"{path} names other classes than {paths[0]}")
             names = found
-            read = file.read(columns=[column], use_threads=False).column(column)
+            try:
+                read = file.read(columns=[column], use_threads=False).column(column)
+            except (OSError, pa.ArrowException) as error:
+                raise UserError(f"{path}, column {column}, can't be read: {error}. Download it again.") from error
             if read.null_count or not pa.types.is_integer(read.type):
                 raise UserError(
                     f"{path}: the column {column} is {read.type} with {read.null_count} missing; "
@@ -142,8 +185,8 @@ class ParquetPart:
         return f"{self.paths[file]}, row group {number}, row {row}"
 
     def order(self, random: np.random.Generator) -> NDArray[np.int64]:
-        """Row groups in random order, and the rows of each few that follow each other in random order: a row group is
-        read once an epoch, not once an image."""
+        """Row groups in random order, and the rows of each few that follow each other in random order: each process
+        reads a row group once an epoch, not once an image."""
         groups = random.permutation(len(self.places))
         windows = [groups[first : first + self.window] for first in range(0, len(groups), self.window)]
         rows = [np.concatenate([np.arange(self.starts[g], self.starts[g + 1]) for g in window]) for window in windows]
@@ -159,7 +202,10 @@ class ParquetPart:
         number, inside = self.places[group]
         if number not in self._files:
             self._files = {number: _file(self.paths[number])}
-        read = self._files[number].read_row_group(inside, columns=["image"], use_threads=False).column("image")
+        try:
+            read = self._files[number].read_row_group(inside, columns=["image"], use_threads=False).column("image")
+        except pa.ArrowException as error:
+            raise OSError(f"its row group is damaged: {error}") from error
         images = read.combine_chunks() if isinstance(read, pa.ChunkedArray) else read
         if pa.types.is_struct(images.type):
             images = images.field("bytes")
@@ -179,7 +225,7 @@ def _file(path: Path) -> parquet.ParquetFile:
 def _label_column(path: Path, schema: pa.Schema) -> str:
     image = schema.field("image").type if "image" in schema.names else None
     encoded = (image is not None and (pa.types.is_binary(image) or pa.types.is_large_binary(image))) or (
-        image is not None and pa.types.is_struct(image) and image.get_field_index("bytes") >= 0
+        image is not None and pa.types.is_struct(image) and _is_binary(image, "bytes")
     )
     column = next((name for name in _LABELS if name in schema.names), None)
     if not encoded or column is None:
@@ -188,6 +234,13 @@ def _label_column(path: Path, schema: pa.Schema) -> str:
             f"one of {', '.join(_LABELS)}."
         )
     return column
+
+
+def _is_binary(struct: pa.StructType, name: str) -> bool:
+    index = struct.get_field_index(name)
+    return index >= 0 and (
+        pa.types.is_binary(struct.field(index).type) or pa.types.is_large_binary(struct.field(index).type)
+    )
 
 
 def _class_names(schema: pa.Schema, column: str) -> tuple[str, ...]:

@@ -15,11 +15,13 @@ from trainers.checkpoint import Checkpoint, damaged, own_folder, write
 from trainers.environment import pick_device
 from trainers.factories import versioned
 from trainers.image_batches import Batches
+from trainers.image_decode import augmenting
 from trainers.image_set import ImageSet, image_set
 from trainers.imagenet_recipe import RetrainRecipe
 from trainers.imagenet_run import Halted, Run
 from trainers.outcome import EpochReport, Epochs, Outcome, observe, settled
 from trainers.precision import pick_precision
+from trainers.settings import RecipeError
 
 __all__ = ["Halted", "ImageSet", "RetrainRecipe", "check_request", "image_set", "retrain"]
 
@@ -29,13 +31,22 @@ SPLIT = "test"
 _SMALLEST_IMAGE = 8
 
 
-def check_request(design: AttentionDesign | Layered, *, backbone: str, image_size: int, workers: int) -> None:
+def check_request(
+    design: AttentionDesign | Layered, *, backbone: str, image_size: int, workers: int, recipe: RetrainRecipe
+) -> None:
     """Everything that can be said before the images are listed. Raises `UserError`, `BackboneError`, `DesignError`."""
     if workers < 0:
         raise UserError(f"workers: {workers} given; allowed: 0 (decode in the training process) or more.")
     if image_size < _SMALLEST_IMAGE:
         raise UserError(f"image size: {image_size} given; allowed: {_SMALLEST_IMAGE} pixels or more.")
-    check(design, sites(backbone, image_size, design))
+    for size in {image_size, recipe.train_size(image_size)}:
+        check(design, sites(backbone, size, design))
+    try:
+        augmenting(recipe, image_size)
+    except (AssertionError, ValueError, KeyError) as error:  # what timm raises
+        raise RecipeError(
+            f"recipe {recipe.name}, auto_augment: {recipe.auto_augment!r} is none of timm's: {error}"
+        ) from error
 
 
 def retrain(
@@ -67,7 +78,7 @@ def retrain(
     `stop()` is true after an update, the training is saved at that and `Halted` raised.
     """
     recipe = recipe or RetrainRecipe()
-    check_request(design, backbone=backbone, image_size=image_size, workers=workers)
+    check_request(design, backbone=backbone, image_size=image_size, workers=workers, recipe=recipe)
     if len(images.train.labels) < recipe.batch_size:
         given = f"{recipe.batch_size} with {len(images.train.labels)} training images of {images.name}"
         raise UserError(f"batch size: {given}; allowed: at most the number of images.")
@@ -104,8 +115,12 @@ def retrain(
             except Halted:
                 run.checkpoint(identity, curves).save(output / "last.pt")
                 raise
+            except Exception:
+                if stop():  # a signal to all processes may end a worker first: the last checkpoint stands
+                    raise Halted from None
+                raise
             write(output / "model.pt", {name: value.cpu() for name, value in run.measured.state_dict().items()})
-            return settled(design, net)
+            return settled(design, run.measured)
 
         return observe(
             training,

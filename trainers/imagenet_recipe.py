@@ -69,9 +69,9 @@ class RetrainRecipe:
         fractions = "a fraction from 0 to below 1"
         self._require("epochs", self.epochs >= 1, "1 or more")
         self._require("batch_size", self.batch_size >= 2, "2 or more: batch norm needs two images")
-        self._require("learning_rate", 0 < self.peak < math.inf, "above 0, or none for base_rate by rate_rule")
         self._require("base_rate", 0 < self.base_rate < math.inf, "above 0")
         self._require("base_batch", self.base_batch >= 1, "1 or more")
+        self._require("learning_rate", 0 < self.peak < math.inf, "above 0, or none for base_rate by rate_rule")
         self._require("rate_rule", self.rate_rule in _POWERS, ", ".join(_POWERS))
         self._require("optimiser", self.optimiser in _OPTIMISERS, ", ".join(_OPTIMISERS))
         self._require("momentum", 0 < self.momentum < 1, "above 0 and below 1")
@@ -125,7 +125,7 @@ class RetrainRecipe:
     def changed(self, settings: list[str], **values: Any) -> RetrainRecipe:
         """With fields by `FIELD=VALUE` texts, as the command line gives them, and by values that are not None."""
         given = {name: value for name, value in values.items() if value is not None}
-        return replace(self, **read_settings(self, settings), **given)
+        return replace(self, **(read_settings(self, settings) | given))
 
     def warmup_steps(self, steps_an_epoch: int) -> int:
         return round(min(self.warmup_epochs, self.epochs / 5) * steps_an_epoch)

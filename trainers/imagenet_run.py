@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from search_space.errors import UserError
 from trainers.augment import normalise
 from trainers.checkpoint import Checkpoint
 from trainers.image_batches import Batches, derived_seed
@@ -29,6 +30,7 @@ from timm.optim import create_optimizer_v2  # noqa: E402
 from timm.scheduler import CosineLRScheduler  # noqa: E402
 from timm.utils import ModelEmaV3  # noqa: E402
 
+_FEWEST = 2  # images of an update: batch norm needs as many, and mixing a pair
 _STEPS_BETWEEN_LOOKS = 50  # at the loss: every look makes an accelerator wait
 
 
@@ -153,6 +155,9 @@ class Run:
 
     def _train_step(self, images: Tensor, labels: Tensor) -> Tensor:
         self.schedule.step_update(self.step + 1)
+        if len(labels) < _FEWEST:  # the others are corrupt: the update is counted, so that a resumption finds its place
+            self.step += 1
+            return torch.zeros((), device=self.device)
         images, targets = self.mixing(images, labels, self.step)
         with autocast(self.precision, self.device):
             logits = self.net(images).float()
@@ -185,12 +190,16 @@ class Run:
                 measured += len(labels)
                 advance(len(labels))
                 self._look()
+        if not measured:
+            raise UserError(f"no image of {self.batches.images.name}'s val can be read: nothing can be measured")
         loss = total.item() / measured
         self._require_finite(loss)
         top5 = {"top5": hits.sum().item() / measured} if self.classes > 5 else {}
         return {"accuracy": hits[0].item() / measured, **top5, "loss": loss}
 
     def _input(self, images: Tensor) -> Tensor:
+        if not len(images):
+            return images
         images = images.to(self.device, non_blocking=True)
         return normalise(images, self.mean, self.std, memory_format=self.layout)
 
