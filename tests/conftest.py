@@ -19,8 +19,9 @@ from trainers.timm_import import prepare
 
 prepare()  # for the tests that import timm before what needs it
 
-_LONG = ("ray_engine", "chaos", "search_pool", "laws_export", "cli_networks", "search", "retrain_resume")
-"""Files of minutes, which mostly wait for processes: begun last, one of them would keep a core idle."""
+_LONG = ("ray_engine", "laws_export", "cli_networks", "samplers", "chaos", "search_pool", "search", "retrain_resume")
+"""Files of minutes, which mostly wait for processes: begun last, one of them would keep a core idle. Ray's, whose tests
+count seconds, beside those that are one process."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
