@@ -1,13 +1,13 @@
 """Commands that texts suggest, with the options that make them mean the rows that were asked about.
 
 A recipe is given by its hash: a search holds its rate and a user changes fields, so that its name alone would train
-something else. The storage is that which the command line was given last; a program's calls have none.
+something else. The storage is that which the running command was given; a program's calls have none.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +25,11 @@ _USUAL_SIZE = 32  # of the command line's --image-size
 _storage: ContextVar[str | None] = ContextVar("storage", default=None)
 
 
-def asked_of(storage: str | None) -> None:
-    """What is suggested from now on is to be asked of this storage, or of the default one."""
-    _storage.set(storage)
+def asked_of(storage: str | None) -> Callable[[], None]:
+    """What is suggested from now on is to be asked of this storage, or of the default one; call what is returned to
+    make it as it was before."""
+    token = _storage.set(storage)
+    return lambda: _storage.reset(token)
 
 
 def command(typed: str, *words: object, like: Row | None = None) -> str:

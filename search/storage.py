@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 STORAGE_DEFAULT = "sqlite:///attnas.db"
 
 
-def _asked(given: str | list[str]) -> str | list[str]:
-    """What texts suggest is of this storage; of several the first, since trainings go into one."""
+def _asked(context: typer.Context, given: str | list[str]) -> str | list[str]:
+    """What texts of this command suggest is of this storage; of several the first, since trainings go into one."""
     from results.suggest import asked_of
 
     first = given if isinstance(given, str) else given[0]
-    asked_of(None if first == STORAGE_DEFAULT else first)
+    context.call_on_close(asked_of(None if first == STORAGE_DEFAULT else first))
     return given
 
 

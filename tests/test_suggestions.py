@@ -107,3 +107,8 @@ def test_of_a_folder_only_the_place_is_left_to_be_filled_in() -> None:
     assert command("confirm", like=row) == (
         "attnas confirm --data folder:PATH/tiny --backbone b --image-size 64 --recipe r --epochs 3"
     )
+
+
+def test_the_storage_of_a_command_is_suggested_by_no_later_one(attnas: Any) -> None:
+    assert attnas("study", "list", "--storage", "sqlite:///none.db").code == 2
+    assert command("results top") == "attnas results top"
