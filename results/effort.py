@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from results.counted import counted
 from results.row import CONTEXT
 
 _TRIAL = [*(name for name in CONTEXT if name != "epochs"), "network_key", "seed"]
@@ -15,11 +16,7 @@ def outcomes(rows: pd.DataFrame) -> str:
     last = rows.sort_values("epochs", kind="stable").drop_duplicates(_TRIAL, keep="last")
     number = last["status"].value_counts()
     ends = ", ".join(f"{number[status]:,} {words}" for status, words in _ENDS.items() if status in number)
-    return f"{many(len(last), 'training')}{': ' if ends else ''}{ends}"
-
-
-def many(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
+    return f"{counted(len(last), 'training')}{': ' if ends else ''}{ends}"
 
 
 def own_seconds(rows: pd.DataFrame) -> pd.Series[float]:

@@ -19,8 +19,9 @@ import pandas as pd
 
 from results.checklist import checklist
 from results.contexts import contexts
+from results.counted import counted
 from results.effects import Explained
-from results.effort import many, outcomes
+from results.effort import outcomes
 from results.figure_style import DARK, NAMES
 from results.files import check_folder, write_whole
 from results.report_bases import SitesOf
@@ -143,7 +144,7 @@ def _notes(notes: Sequence[Note], rows: pd.DataFrame) -> dict[str, list[Note]]:
 
 
 def _totals(rows: pd.DataFrame, parts: Sequence[Part]) -> str:
-    held = f"{many(rows['key'].nunique(), 'design')} in {outcomes(rows)}."
+    held = f"{counted(rows['key'].nunique(), 'design')} in {outcomes(rows)}."
     if not parts:
         return f"{held} None is complete: there is no ranking yet."
     return held if len(parts) == 1 else f"{held} They stand in {len(parts)} parts that can't be compared."

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from results.contexts import in_words
+from results.counted import counted
 from results.effects import Explained
-from results.effort import many
 from results.published import published
 from results.ranking import criterion, pareto, top
 from results.report_bases import SitesOf
@@ -66,7 +66,7 @@ def part(
 
 def _trained(rows: pd.DataFrame, lines: pd.DataFrame, stopped: pd.DataFrame) -> str:
     more = f" Stopped at a rung on the way: {len(stopped):,} more." if len(stopped) else ""
-    return f"Trained to the end: {many(len(lines), 'design')} in {many(int(lines['n'].sum()), 'run')}.{more}"
+    return f"Trained to the end: {counted(len(lines), 'design')} in {counted(int(lines['n'].sum()), 'run')}.{more}"
 
 
 def _summary(rows: pd.DataFrame, best: pd.DataFrame) -> list[str]:

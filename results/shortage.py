@@ -15,6 +15,7 @@ from itertools import combinations
 import numpy as np
 
 from results.coding import Axis, matrix, svd
+from results.counted import counted
 from results.factorial import Factorial
 from results.suggest import command
 
@@ -50,9 +51,9 @@ class Shortage:
             asked = command("results effects --axes", ",".join(self.axes))
             fewer = f"fewer axes (`{asked}` leaves {self.axes_df}{loss}) or "
         return (
-            f"{_number(self.designs, 'design')} and {_number(self.parameters, 'parameter')} leave "
-            f"{_number(self.df, 'degree')} of freedom, too few to tell effects from luck: {FEWEST} are the least. "
-            f"Enough would be {fewer}at least {_number(self.designs_wanting, 'more design')} of these levels. Further "
+            f"{counted(self.designs, 'design')} and {counted(self.parameters, 'parameter')} leave "
+            f"{counted(self.df, 'degree')} of freedom, too few to tell effects from luck: {FEWEST} are the least. "
+            f"Enough would be {fewer}at least {counted(self.designs_wanting, 'more design')} of these levels. Further "
             "seeds of the same designs leave no more: they tell luck, not whether effects add up."
         )
 
@@ -88,7 +89,3 @@ def _enough(model: Factorial) -> Iterator[tuple[tuple[str, ...], int]]:
 
 def _rank(axes: Mapping[str, Axis], designs: int) -> int:
     return len(svd(np.linalg.qr(matrix(axes, designs))[1])[1])
-
-
-def _number(number: int, of: str) -> str:
-    return f"{number:,} {of}{'' if number == 1 else 's'}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from results.counted import counted
+
 LUCK = 0.05
 """A p of Holm below this stands out beyond luck."""
 BY_ITSELF = "Each pair is tested by itself: a weak one may echo a strong one."
@@ -36,7 +38,7 @@ def sentence(cells: pd.DataFrame) -> str:
     number, found = int(pairs(cells)["p"].notna().sum()), beyond_luck(cells)
     if number == 0:
         return "Interactions: no pair of axes has designs enough to be tested."
-    tested = "1 pair" if number == 1 else f"{number} pairs"
+    tested = counted(number, "pair")
     if found.empty:
         return f"No pair of axes acts together beyond luck ({tested} tested)."
     named = ", ".join(f"{a} x {b}" for a, b in zip(found["axis"], found["other_axis"], strict=True))

@@ -74,12 +74,13 @@ class Stop:
         # plain values: a signal handler that took a lock could wait for the very code it interrupted
         self.asked = self.again = False
         self.signal: int | None = None  # that asked, if one did
+        self.latest: int | None = None  # that asked last
         self.too_late = False  # to begin anything that would end before the deadline; what runs may go on
         self._last_moment = float("inf")
 
     def ask(self, number: int | None = None) -> None:
         """Begin nothing new; asked again, end at once."""
-        self.signal = self.signal or number
+        self.signal, self.latest = self.signal or number, number
         self._last_moment = time.time() + (0 if self.asked else self.grace_seconds)
         self.asked, self.again = True, self.asked
         if self.on_ask is not None:

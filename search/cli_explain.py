@@ -130,13 +130,11 @@ def ablate(
     from search.ablate import ablate as run
     from search.ablate import begin, choices, plan, seeds_ahead, work
     from search.dry_run import unwritten
-    from search.launch import check_seed
     from search.objective import Setting
     from search.progress import Progressing
+    from search.seeds import seeds_from
 
-    given = None if first_seed is None else list(range(first_seed, first_seed + seeds))
-    for seed in given or ():
-        check_seed(seed)
+    given = None if first_seed is None else list(seeds_from(first_seed, seeds))
     near = choices(chosen, names(axes) or None)
     with interruptible():
         prepare_machine(backbone, image_size, device, precision, threads)

@@ -7,7 +7,7 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from results.exchange import readable
+from search.budget import Stop
 from search.cli_cost import at_placement
 from search.machine import prepare_machine
 from search.options import (
@@ -28,6 +29,7 @@ from search.options import (
     SETTINGS,
     THREADS,
 )
+from search.result_options import names
 from search.storage import STORAGE, STORAGE_DEFAULT, check_storage, open_storage
 from search_space.errors import UserError
 
@@ -88,22 +90,21 @@ def retrain_command(
     )
     check_storage(storage)
     named = [*(designs or []), *_chosen(searched, top, front, where, given=bool(designs))]
-    chosen = _each_once([*named, *(name.strip() for name in (baseline or "").split(",") if name.strip())], placement)
-    from search.launch import check_seed
+    chosen = _each_once([*named, *names(baseline)], placement)
     from search.retraining import retrain as run
+    from search.seeds import seeds_from
     from trainers.imagenet import Halted, check_request, image_set
 
-    check_seed(first_seed)
-    check_seed(first_seed + seeds - 1)
+    wanted = seeds_from(first_seed, seeds)
     for design in chosen:
         check_request(design, backbone=backbone, image_size=image_size, workers=workers, recipe=trained_as)
     prepare_machine(backbone, image_size, device, precision, threads)
     images = image_set(Path(str(data).removeprefix("folder:")))
     rows: list[Row] = []
     with saving_when_told() as told, open_storage(storage) as store:
-        for seed in range(first_seed, first_seed + seeds):
+        for seed in wanted:
             for design in chosen:
-                if told():
+                if told.asked:
                     raise Halted
                 row = run(
                     design,
@@ -118,7 +119,7 @@ def retrain_command(
                     device=device,
                     precision=precision,
                     most_corrupt=skip_corrupt,
-                    stop=told,
+                    stop=lambda: told.asked,
                 )
                 rows.append(row)
                 _say_failure(row)
@@ -128,32 +129,28 @@ def retrain_command(
 
 
 @contextmanager
-def saving_when_told() -> Iterator[Callable[[], bool]]:
+def saving_when_told() -> Iterator[Stop]:
     """SIGTERM and Ctrl-C are heeded after the update that is running, which is saved; Ctrl-C again ends at once.
 
     The exit code is 0 after SIGTERM, which schedulers send to ask for just that, and 130 after Ctrl-C.
     """
     from trainers.imagenet import Halted
 
-    told: list[int] = []
-
-    def heed(number: int, _frame: object) -> None:
-        if number == signal.SIGINT and told:
-            raise KeyboardInterrupt
-        told.append(number)
-
-    before = {number: signal.signal(number, heed) for number in (signal.SIGTERM, signal.SIGINT)}
+    told = Stop(on_ask=_end_at_once_when_pressed_again)
     try:
-        yield lambda: bool(told)
+        with told.on_signals():
+            yield told
     except Halted:
         print("stopped, and saved after its last update: the same command goes on.", file=sys.stderr)
-        raise typer.Exit(0 if told[0] == signal.SIGTERM else 130) from None
+        raise typer.Exit(0 if told.signal == signal.SIGTERM else 130) from None
     except KeyboardInterrupt:
         print("interrupted: the last checkpoint is kept, the same command goes on.", file=sys.stderr)
         raise typer.Exit(130) from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+
+
+def _end_at_once_when_pressed_again(told: Stop) -> None:
+    if told.again and told.latest == signal.SIGINT:
+        raise KeyboardInterrupt
 
 
 def _chosen(searched: str | None, top: int | None, front: bool, where: str | None, *, given: bool) -> list[str]:

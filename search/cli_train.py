@@ -65,14 +65,12 @@ def train(
     trained_as = chosen_recipe(recipe, epochs, settings, storage)
     check_storage(storage)
     from search.dry_run import unwritten
-    from search.launch import check_seed
     from search.objective import Setting
     from search.progress import Progressing
     from search.replicate import replicate
+    from search.seeds import seeds_from
 
-    check_seed(first_seed)
-    check_seed(first_seed + seeds - 1)
-    wanted = range(first_seed, first_seed + seeds)
+    wanted = seeds_from(first_seed, seeds)
     with interruptible():
         prepare_machine(backbone, image_size, device, precision, threads)
         setting = Setting(

@@ -24,6 +24,7 @@ from search.objectives import Objectives
 from search.recording import keep_recipe
 from search.request import Request
 from search.samplers import DEFAULT_SAMPLER, SAMPLERS
+from search.seeds import seeds_from
 from search.study import Study
 from search.warm_start import warm_start
 from search.worker import work
@@ -146,8 +147,7 @@ def make_request(
         raise SearchError(f"sampler: {sampler!r} given; allowed: {', '.join(SAMPLERS)}.")
     if replicates < 1:
         raise SearchError(f"replicates: {replicates} given; allowed: 1 or more.")
-    check_seed(seed)
-    check_seed(seed + replicates - 1)
+    seeds_from(seed, replicates)
     chosen = recipe if epochs is None else recipe.changed(epochs=epochs)
     steps = rungs(chosen.epochs, halving=halving, factor=factor, shortest=shortest, bracket=bracket)
     if steps.halves:
@@ -285,11 +285,6 @@ def check_engine(
         raise SearchError("address, devices per worker: they are for Ray; add --engine ray, or leave them out.")
     if workers is not None and workers < 1:
         raise SearchError(f"workers: {workers} given; allowed: 1 or more.")
-
-
-def check_seed(seed: int) -> None:
-    if not 0 <= seed < 2**63:
-        raise SearchError(f"seed: {seed} given; allowed: 0 to 2^63 - 1.")
 
 
 def check_checkpoints(folder: object) -> None:

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -100,6 +101,37 @@ def attnas(capsys, monkeypatch, tmp_path) -> Callable[..., Done]:
     return run
 
 
+@pytest.fixture(scope="session")
+def ranked_storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from ranked import write_ranked
+
+    return write_ranked(tmp_path_factory.mktemp("ranked") / "attnas.db")
+
+
+@pytest.fixture
+def filled(attnas: Callable[..., Done], ranked_storage: Path) -> Callable[..., Done]:
+    """`attnas results ...` in a folder with a copy of a storage whose ranking is known."""
+    shutil.copy(ranked_storage, "attnas.db")
+    return lambda *words: attnas("results", *words)
+
+
+@pytest.fixture
+def theirs() -> Iterator[Store]:
+    """Another group's storage."""
+    from exports import fill
+
+    with open_store("sqlite://") as theirs:
+        yield fill(theirs)
+
+
+@pytest.fixture
+def exported(theirs: Store, tmp_path: Path) -> Path:
+    """Their export."""
+    from results.exchange_write import export
+
+    return export(theirs, tmp_path / "out").directory
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     """An empty SQLite storage in a file."""
@@ -144,5 +176,12 @@ def no_sync() -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     """Maps of 8 pixels gain nothing from a second thread, and waiting for it on a busy machine costs a hundredfold."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def back_to_one_thread() -> Iterator[None]:
+    """After a command that chose its own."""
+    yield
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start

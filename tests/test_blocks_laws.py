@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -27,15 +26,6 @@ TEXTS = [
 SIZES = [(1, 1), (1, 4), (3, 5), (8, 8)]
 # what the mathematics forbids: (name, pixels, batch, training); None is any. SimAM is 0 / 0, a batch norm has one value
 UNDEFINED = [("simam", 1, None, None), ("cbam", 1, 1, True), ("triplet", 1, 1, True), ("ba", None, 1, True)]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Maps of a few pixels are slower on several threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def block(text: str, channels: int = CHANNELS, gain: float = 1.0) -> Block:

@@ -6,29 +6,15 @@ import csv
 import io
 import json
 import math
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from ranked import write_ranked
 from test_results_row import a_row
 
 from results import open_store
-
-
-@pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_ranked(tmp_path_factory.mktemp("ranked") / "attnas.db")
-
-
-@pytest.fixture
-def filled(attnas: Callable[..., Any], storage: Path) -> Callable[..., Any]:
-    """`attnas results ...` in a folder with a copy of that storage."""
-    shutil.copy(storage, "attnas.db")
-    return lambda *words: attnas("results", *words)
 
 
 def answer(filled: Callable[..., Any], *words: object) -> list[dict[str, Any]]:

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
-from ranked import write_ranked
 
 from results import open_store
-
-
-@pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_ranked(tmp_path_factory.mktemp("ranked") / "attnas.db")
-
-
-@pytest.fixture
-def filled(attnas: Callable[..., Any], storage: Path) -> Callable[..., Any]:
-    """`attnas results ...` in a folder with a copy of that storage."""
-    shutil.copy(storage, "attnas.db")
-    return lambda *words: attnas("results", *words)
-
 
 STEERS = "\x1b[2J\x1b]0;owned\x07"
 

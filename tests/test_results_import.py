@@ -10,14 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from exports import OOM, RECIPE, changed, ended, fill, forge
+from exports import OOM, RECIPE, changed, ended, forge
 from test_results_row import a_row, running
 
 from results import Store, exchange_merge, open_store
 from results.exchange import ExchangeError
 from results.exchange_merge import Merged, merge
 from results.exchange_read import Directory, Storage
-from results.exchange_write import export
 from results.lease import this_owner
 from results.recipes import RecipeConflictError
 from results.table import EVALUATIONS
@@ -28,18 +27,6 @@ from search.mirror import Mirror
 def store(storage_url: str) -> Iterator[Store]:
     with open_store(storage_url) as store:
         yield store
-
-
-@pytest.fixture
-def theirs() -> Iterator[Store]:
-    """Another group's storage."""
-    with open_store("sqlite://") as theirs:
-        yield fill(theirs)
-
-
-@pytest.fixture
-def exported(theirs: Store, tmp_path: Path) -> Path:
-    return export(theirs, tmp_path / "out").directory
 
 
 def test_importing_twice_is_importing_once(store: Store, exported: Path) -> None:

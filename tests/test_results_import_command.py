@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +11,11 @@ import pytest
 from exports import changed, fill, forge
 from test_results_row import a_row
 
-from results import Store, open_store
+from results import open_store
 from results.exchange_read import Directory
-from results.exchange_write import export
 from results.recipes import KeptRecipe
 from results.table import RECIPES
 from trainers.recipe import PROXY
-
-
-@pytest.fixture
-def theirs() -> Iterator[Store]:
-    """Another group's storage."""
-    with open_store("sqlite://") as theirs:
-        yield fill(theirs)
-
-
-@pytest.fixture
-def exported(theirs: Store, tmp_path: Path) -> Path:
-    return export(theirs, tmp_path / "out").directory
 
 
 @pytest.mark.parametrize("content", [{}, {"batch_size": "x"}, PROXY.content | {"momentum": 0.5}, {"later": 1}])

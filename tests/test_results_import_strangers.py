@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def exported(whole: Path, tmp_path: Path) -> Path:
     """An export of theirs, to be forged."""
     return Path(shutil.copytree(whole, tmp_path / "out"))
-
-
-@pytest.fixture
-def theirs() -> Iterator[Store]:
-    """Another group's storage."""
-    with open_store("sqlite://") as theirs:
-        yield fill(theirs)
 
 
 def test_a_changed_byte_in_any_file_is_found(exported: Path) -> None:

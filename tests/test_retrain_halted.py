@@ -10,12 +10,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from retrain_tree import make_tree
 from test_retrain_resume import REPOSITORY, go, same, without_times
 
@@ -26,14 +25,6 @@ FULL = RetrainRecipe(
     epochs=3, batch_size=8, optimiser="lamb", base_rate=0.01, loss="bce", mixup=0.2, cutmix=1.0, ema=0.9, repeats=2
 )
 """Whatever has a state or draws random numbers; 3 updates and 2 looks at measuring (of 12 images) an epoch."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,15 +22,6 @@ from trainers.imagenet import Outcome, RetrainRecipe, image_set, retrain
 
 RECIPE = RetrainRecipe(epochs=3, batch_size=8)
 REPOSITORY = Path(__file__).parents[1]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """As many in this process as in the killed one, for equal bits; one is quickest on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def go(tree: Path, output: Path, design: str = "se", **options: Any) -> Outcome:

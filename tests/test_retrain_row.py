@@ -1,7 +1,6 @@
 """A retraining becomes a row: honest names, measured on `val`, failures classed, claims given back."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,15 +23,6 @@ from trainers.imagenet import RetrainRecipe
 from trainers.recipe import RecipeError
 
 RECIPE = RetrainRecipe(epochs=1, batch_size=8)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other make tiny batches slow on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,9 @@ Importing this package loads no PyTorch: each name below does so, if it needs it
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from search_space.lazy import lazily
 
 if TYPE_CHECKING:
     from trainers.backbones import BackboneError, backbone, sites
@@ -52,8 +53,4 @@ _HOMES = {
     "train": "proxy",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazily(__name__, _HOMES)

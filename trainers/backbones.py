@@ -98,7 +98,14 @@ class Start(Protocol):
 
 
 def initialised(
-    name: str, design: AttentionDesign | Layered, start: Start, *, seed: int, num_classes: int, image_size: int
+    name: str,
+    design: AttentionDesign | Layered,
+    start: Start,
+    *,
+    seed: int,
+    num_classes: int,
+    image_size: int,
+    drop_path: float = 0.0,
 ) -> nn.Module:
     """The backbone as a recipe starts it, on the CPU, so that a seed means one network on every device."""
     with torch.random.fork_rng(devices=[]):
@@ -110,7 +117,7 @@ def initialised(
             image_size=image_size,
             scale=start.scale,
             gate_start=start.gate_start,
-            drop_path=getattr(start, "drop_path", 0.0),
+            drop_path=drop_path,
         )
 
 

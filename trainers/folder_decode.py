@@ -18,6 +18,9 @@ from trainers.data_progress import progress
 RESIZE = "rgb-centre-square-bicubic-v1"
 """Names how pixels come from a file; part of the content hash, so change it with the code below."""
 
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What Pillow raises for content that is no image, or a broken one."""
+
 _FILES_PER_ROUND = 1024
 
 
@@ -49,7 +52,7 @@ def decode(root: Path, paths: Sequence[str], classes: Sequence[str], image_size:
         line = f"{paths[index]}:{hashlib.sha256(content).hexdigest()}\n"
         try:
             images[index] = pixels(content, image_size)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow raises
+        except UNREADABLE as error:
             return line, str(error)
         return line, None
 
@@ -82,7 +85,12 @@ def pixels(content: bytes, image_size: int) -> NDArray[np.uint8]:
         OSError, SyntaxError, ValueError: broken, truncated or unsupported content.
     """
     with Image.open(io.BytesIO(content)) as image:
-        if image.mode.startswith(("I", "F")):
-            raise ValueError(f"mode {image.mode} has more than 8 bits a channel")  # convert("RGB") would clip it
+        require_8_bits(image)
         square = ImageOps.fit(image.convert("RGB"), (image_size, image_size), Image.Resampling.BICUBIC)
     return np.asarray(square).transpose(2, 0, 1)
+
+
+def require_8_bits(image: Image.Image) -> None:
+    """Raises ValueError for an image that `convert("RGB")` would clip."""
+    if image.mode.startswith(("I", "F")):
+        raise ValueError(f"mode {image.mode} has more than 8 bits a channel")

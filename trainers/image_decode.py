@@ -12,6 +12,7 @@ from collections.abc import Callable
 from PIL import Image
 from torch import Tensor
 
+from trainers.folder_decode import UNREADABLE, require_8_bits
 from trainers.imagenet_recipe import RetrainRecipe
 from trainers.timm_import import prepare
 
@@ -74,10 +75,9 @@ def _view(*steps: Callable[[Image.Image], Image.Image]) -> View:
     def view(content: bytes) -> Tensor:
         try:
             with Image.open(io.BytesIO(content)) as image:
-                if image.mode.startswith(("I", "F")):
-                    raise ImageError(f"mode {image.mode} has more than 8 bits a channel")  # RGB would clip it
+                require_8_bits(image)
                 pixels = steps[0](image)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow raises
+        except UNREADABLE as error:
             raise ImageError(str(error)) from error
         for step in steps[1:]:
             pixels = step(pixels)

@@ -56,7 +56,7 @@ def parquet_set(root: Path, files: dict[str, list[Path]]) -> ImageSet:
     for part, found in parts.items():
         if names[part] and names[part] != classes:
             raise UserError(f"{root}: the classes of {part} are not those of train")
-        if len(found.labels) and not 0 <= found.labels.min() <= found.labels.max() < len(classes):
+        if not 0 <= found.labels.min() <= found.labels.max() < len(classes):
             raise UserError(
                 f"{root}, {part}: labels from {found.labels.min()} to {found.labels.max()}; allowed: 0 to "
                 f"{len(classes) - 1}. The hub's `test` files have no labels (-1)."
@@ -83,7 +83,7 @@ def _require_shuffled(root: Path, train: ParquetPart) -> None:
     hold few classes."""
     if len(train.places) <= train.window:
         return
-    window = train.starts[min(train.window, len(train.places))]
+    window = train.starts[train.window]
     alike = [len(np.unique(train.labels[first : first + window])) for first in range(0, len(train.labels), window)]
     expected = min(len(np.unique(train.labels)), window)
     if np.mean(alike) < expected / 2:
@@ -161,27 +161,23 @@ class ParquetPart:
         window = max(2, int(_WINDOW_BYTES // max(1, np.mean(sizes or [1]))))
         return cls(
             paths,
-            np.concatenate(labels) if labels else np.zeros(0, np.int64),
+            np.concatenate(labels),
             names or (),
             np.array(starts, np.int64),
             places,
             window,
         )
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
     def read(self, index: int) -> bytes:
-        group = int(np.searchsorted(self.starts, index, side="right")) - 1
-        content: bytes | None = self._group(group)[index - int(self.starts[group])].as_py()
+        group, row = self._place(index)
+        content: bytes | None = self._group(group)[row].as_py()
         if content is None:
             raise OSError("the row has no image")
         return content
 
     def name(self, index: int) -> str:
-        group = int(np.searchsorted(self.starts, index, side="right")) - 1
+        group, row = self._place(index)
         file, number = self.places[group]
-        row = index - int(self.starts[group])
         return f"{self.paths[file]}, row group {number}, row {row}"
 
     def order(self, random: np.random.Generator) -> NDArray[np.int64]:
@@ -190,7 +186,12 @@ class ParquetPart:
         groups = random.permutation(len(self.places))
         windows = [groups[first : first + self.window] for first in range(0, len(groups), self.window)]
         rows = [np.concatenate([np.arange(self.starts[g], self.starts[g + 1]) for g in window]) for window in windows]
-        return np.concatenate([random.permutation(part) for part in rows] or [np.zeros(0, np.int64)])
+        return np.concatenate([random.permutation(part) for part in rows])
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """The row group of an image, and its row there."""
+        group = int(np.searchsorted(self.starts, index, side="right")) - 1
+        return group, index - int(self.starts[group])
 
     def _group(self, group: int) -> pa.Array:
         """The encoded images of a row group."""
@@ -206,7 +207,7 @@ class ParquetPart:
             read = self._files[number].read_row_group(inside, columns=["image"], use_threads=False).column("image")
         except pa.ArrowException as error:
             raise OSError(f"its row group is damaged: {error}") from error
-        images = read.combine_chunks() if isinstance(read, pa.ChunkedArray) else read
+        images = read.combine_chunks()
         if pa.types.is_struct(images.type):
             images = images.field("bytes")
         self._kept[group] = images
@@ -223,24 +224,18 @@ def _file(path: Path) -> parquet.ParquetFile:
 
 
 def _label_column(path: Path, schema: pa.Schema) -> str:
-    image = schema.field("image").type if "image" in schema.names else None
-    encoded = (image is not None and (pa.types.is_binary(image) or pa.types.is_large_binary(image))) or (
-        image is not None and pa.types.is_struct(image) and _is_binary(image, "bytes")
-    )
+    encoded = schema.field("image").type if "image" in schema.names else pa.null()
+    if pa.types.is_struct(encoded):
+        inside = encoded.get_field_index("bytes")
+        encoded = encoded.field(inside).type if inside >= 0 else pa.null()
+    is_encoded = pa.types.is_binary(encoded) or pa.types.is_large_binary(encoded)
     column = next((name for name in _LABELS if name in schema.names), None)
-    if not encoded or column is None:
+    if not is_encoded or column is None:
         raise UserError(
             f"{path} has the columns {', '.join(schema.names)}; allowed: `image` (bytes, or a struct with `bytes`) and "
             f"one of {', '.join(_LABELS)}."
         )
     return column
-
-
-def _is_binary(struct: pa.StructType, name: str) -> bool:
-    index = struct.get_field_index(name)
-    return index >= 0 and (
-        pa.types.is_binary(struct.field(index).type) or pa.types.is_large_binary(struct.field(index).type)
-    )
 
 
 def _class_names(schema: pa.Schema, column: str) -> tuple[str, ...]:

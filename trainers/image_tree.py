@@ -22,9 +22,6 @@ class TreePart:
     paths: tuple[str, ...]
     labels: NDArray[np.int64]
 
-    def __len__(self) -> int:
-        return len(self.paths)
-
     def read(self, index: int) -> bytes:
         return (self.root / self.paths[index]).read_bytes()
 

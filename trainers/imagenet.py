@@ -101,7 +101,13 @@ def retrain(
                 most_corrupt=most_corrupt,
             )
             net = initialised(
-                backbone, design, recipe, seed=seed, num_classes=len(images.classes), image_size=image_size
+                backbone,
+                design,
+                recipe,
+                seed=seed,
+                num_classes=len(images.classes),
+                image_size=image_size,
+                drop_path=recipe.drop_path,
             )
             run = Run(net, batches, recipe=recipe, seed=seed, device=place, precision=chosen, stop=stop)
             if saved is not None:

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from trainers.recipe import RecipeError, content, content_hash
-from trainers.settings import read_settings
+from trainers.recipe import content, content_hash
+from trainers.settings import Checked, find, read_settings
 
 _POWERS = {"linear": 1.0, "sqrt": 0.5, "none": 0.0}
 """Of the batch that the learning rate grows by: Goyal et al. 2017 for SGD, Krizhevsky 2014 and LAMB for its root."""
@@ -16,7 +16,7 @@ _INTERPOLATIONS = ("bilinear", "bicubic", "random")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RetrainRecipe:
+class RetrainRecipe(Checked):
     """The defaults are FcaNet's training (Qin et al. 2021; main.py of cfzd/FcaNet): SGD, linear warm-up, cosine.
 
     The learning rate that the warm-up ends at is `learning_rate`, or else `base_rate` at `base_batch` images, scaled by
@@ -95,10 +95,6 @@ class RetrainRecipe:
         self._require("gate_start", self.gate_start in ("identity", "paper"), "identity, paper")
         self._require("scale", self.scale in ("unit", "paper"), "unit, paper")
 
-    def _require(self, field: str, right: bool, allowed: str) -> None:
-        if not right:
-            raise RecipeError(f"recipe {self.name}, {field}: {getattr(self, field)!r} given; allowed: {allowed}.")
-
     @property
     def peak(self) -> float:
         """The learning rate that the warm-up ends at."""
@@ -173,6 +169,4 @@ RETRAIN_RECIPES = {recipe.name: recipe for recipe in (FCA, RSB_A3, RSB_A2, SMOKE
 
 def find_retrain_recipe(name: str) -> RetrainRecipe:
     """A recipe by name. Raises `RecipeError` naming those there are."""
-    if name not in RETRAIN_RECIPES:
-        raise RecipeError(f"recipe {name!r} does not exist; allowed: {', '.join(RETRAIN_RECIPES)}.")
-    return RETRAIN_RECIPES[name]
+    return find(name, RETRAIN_RECIPES)

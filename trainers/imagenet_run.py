@@ -112,9 +112,8 @@ class Run:
     def epochs(self, first: int) -> Iterator[dict[str, float]]:
         """Trains on to the end, from the epoch `first` on, of which some updates may be done.
 
-        Yields a record an epoch, with top5 where there are more than five classes.
-
-        `images_per_second` leaves the measuring out. Raises `Halted` where `stop` says so.
+        Yields a record an epoch, with top5 where there are more than five classes; `images_per_second` leaves the
+        measuring out. Raises `Halted` where `stop` says so.
         """
         for epoch in range(first, self.recipe.epochs + 1):
             begin, before = time.perf_counter(), self.step

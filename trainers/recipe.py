@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, fields, replace
 from typing import Any
 
-from trainers.settings import RecipeError, read_settings
+from trainers.settings import Checked, RecipeError, find, read_settings
 
 SCHEDULES = ("linear", "constant")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class Recipe(Checked):
     """SGD with Nesterov momentum, linear warm-up, linear decay to zero, label smoothing; crops and mirrors.
 
     `learning_rate` is the peak for the given batch size. Under the schedule `linear` the decay begins where the warm-up
@@ -58,10 +58,6 @@ class Recipe:
             self._require("warmup", 0 <= self.warmup < 1, "a fraction from 0 to below 1")
         self._require("gate_start", self.gate_start in ("identity", "paper"), "identity, paper")
         self._require("scale", self.scale in ("unit", "paper"), "unit, paper")
-
-    def _require(self, field: str, right: bool, allowed: str) -> None:
-        if not right:
-            raise RecipeError(f"recipe {self.name}, {field}: {getattr(self, field)!r} given; allowed: {allowed}.")
 
     @property
     def hash(self) -> str:
@@ -169,6 +165,4 @@ def _covered(recipe: Any, without: tuple[str, ...], resolved: dict[str, Any]) ->
 
 def find_recipe(name: str) -> Recipe:
     """A recipe by name. Raises `RecipeError` naming those there are."""
-    if name not in RECIPES:
-        raise RecipeError(f"recipe {name!r} does not exist; allowed: {', '.join(RECIPES)}.")
-    return RECIPES[name]
+    return find(name, RECIPES)

@@ -1,15 +1,37 @@
-"""Fields of a recipe as the command line gives them: FIELD=VALUE."""
+"""What recipes of every kind share: names, fields that are checked, and FIELD=VALUE as the command line has it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 from search_space.errors import UserError
 
 
 class RecipeError(UserError):
     """A recipe value that makes no training."""
+
+
+class Checked:
+    """A recipe whose fields are looked at when it is made."""
+
+    __slots__ = ()
+    name: str
+
+    def _require(self, field: str, right: bool, allowed: str) -> None:
+        if not right:
+            raise RecipeError(f"recipe {self.name}, {field}: {getattr(self, field)!r} given; allowed: {allowed}.")
+
+
+_Named = TypeVar("_Named")
+
+
+def find(name: str, recipes: Mapping[str, _Named]) -> _Named:
+    """A recipe by name. Raises `RecipeError` naming those there are."""
+    if name not in recipes:
+        raise RecipeError(f"recipe {name!r} does not exist; allowed: {', '.join(recipes)}.")
+    return recipes[name]
 
 
 def read_settings(recipe: Any, settings: list[str]) -> dict[str, Any]:
