@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 STALE_SECONDS = 120.0
 """A lease on another host dies of a heartbeat that is older: six beats missed."""
+NOBODY = "nobody:0:0"
+"""The owner of a running row that is free to claim again; with a heartbeat of 0 its lease is dead."""
 
 _log = logging.getLogger(__name__)
 _DEAD_STATES = "ZX"  # killed, and only waiting for its parent to read how it ended

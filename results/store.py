@@ -16,7 +16,7 @@ from results.changes import Scope, changes
 from results.engine import open_engine
 from results.frames import read_frame
 from results.latencies import Latencies
-from results.lease import STALE_SECONDS, lease_is_dead
+from results.lease import NOBODY, STALE_SECONDS, lease_is_dead
 from results.lines import read_lines
 from results.query_axes import Designs
 from results.recipes import Recipes
@@ -146,10 +146,16 @@ class Store:
         with self.turn() as turn:
             return turn.connection.execute(_owned(sa.delete(EVALUATIONS), identity, owner)).rowcount == 1
 
+    def abandon(self, identity: str, owner: str) -> bool:
+        """Leave our running row to whoever claims it next, which is one attempt more: who trained it has died."""
+        with self.turn() as turn:
+            left = _owned(sa.update(EVALUATIONS), identity, owner).values(owner=NOBODY, heartbeat=0.0)
+            return turn.connection.execute(left).rowcount == 1
+
     def revive(self, identities: Iterable[str]) -> int:
         """Make those of these rows that have failed running rows of nobody, free to claim again; returns how many."""
         blank = dict.fromkeys(("failure", "error", "accuracy", "loss", "settled", "seconds", "finished"))
-        nobody = {"status": "running", "owner": "nobody:0:0", "heartbeat": 0.0, "attempts": 1, "seq": 0, "curves": []}
+        nobody = {"status": "running", "owner": NOBODY, "heartbeat": 0.0, "attempts": 1, "seq": 0, "curves": []}
         failed = sa.update(EVALUATIONS).where(_c.status == "failed", _c.identity == sa.bindparam("wanted"))
         with self.turn() as turn:
             execute = turn.connection.execute

@@ -10,10 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -47,7 +45,6 @@ class Driver:
         self._lookout = Lookout(study, stop, report)
         self._looked = 0.0
         self._ended_since = True  # then what is next depends on rows that we have not seen
-        self._losses: Counter[str] = Counter()  # by identity
         self._losses_in_a_row = 0
 
     # -- handing out -----------------------------------------------------------------------------------------------
@@ -64,9 +61,8 @@ class Driver:
             self.look(now=True)
             self.is_over = self.stop.told or (self.study.is_over() and len(self.study.mirror.finished) == begun_on)
             return None
-        lost = self._losses[job.row.identity]
-        self.jobs[name] = replace(job, row=replace(job.row, attempts=job.row.attempts + lost))
-        return self.jobs[name]
+        self.jobs[name] = job
+        return job
 
     # -- taking back -----------------------------------------------------------------------------------------------
 
@@ -76,14 +72,13 @@ class Driver:
         if OVER_LIMIT in said:
             self.study.proposals.exclude(job.candidate.key, said[OVER_LIMIT])
         elif REFUSED in said:
-            self._release(job)
+            self._leave(job, self.study.store.release)
             self.error = self.error or SearchError(said[REFUSED])
 
     def lost(self, name: str) -> None:
         """The actor has died, or raised what is no failure of a training: the job may be begun again."""
         job = self._take_back(name)
-        if self._release(job):  # else it died after its commit
-            self._losses[job.row.identity] += 1
+        if self._leave(job, self.study.store.abandon):  # else it died after its commit
             self._losses_in_a_row += not self.stop.told
             self.report.say(f"{job.row.design}: its Ray actor was lost; what it was at is begun again")
 
@@ -99,17 +94,15 @@ class Driver:
     def give_back_all(self) -> None:
         """Release every claim that is still ours, when nobody works on any of them any more."""
         for name in list(self.jobs):
-            self._release(self._take_back(name))
+            self._leave(self._take_back(name), self.study.store.release)
 
     def _take_back(self, name: str) -> Job:
         self._ended_since = True
         return self.jobs.pop(name)
 
-    def _release(self, job: Job) -> bool:
-        store, row = self.study.store, job.row
-        return persistently(
-            lambda: store.release(row.identity, str(row.owner)), "a claim given back", until=lambda: self.stop.told
-        )
+    def _leave(self, job: Job, how: Callable[[str, str], bool]) -> bool:
+        identity, owner = job.row.identity, str(job.row.owner)
+        return persistently(lambda: how(identity, owner), "a claim given back", until=lambda: self.stop.told)
 
     # -- watching --------------------------------------------------------------------------------------------------
 

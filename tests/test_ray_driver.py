@@ -12,7 +12,7 @@ import ray
 from ray_cluster import ROOT, Pretence
 
 from results import Row, open_store
-from results.lease import this_owner
+from results.lease import NOBODY, this_owner
 from search import ray_cluster
 from search.budget import Budget, Stop
 from search.halving import Rungs
@@ -91,10 +91,25 @@ def test_a_lost_evaluation_is_begun_again_as_one_attempt_more(drive):
     driver = drive(trials=1)
     first = driver.next("a")
     driver.lost("a")
-    assert running(driver) == []
+    assert [row.owner for row in running(driver)] == [NOBODY]
     again = driver.next("b")
     assert again.row.identity == first.row.identity
     assert (first.row.attempts, again.row.attempts) == (1, 2)
+
+
+def test_a_lost_evaluation_is_begun_again_before_anything_new_whatever_has_ended_in_between(drive):
+    """With samplers that draw, what a row given back was is otherwise drawn again only by chance."""
+    for number in range(10):
+        driver = drive(trials=1000)
+        lost = driver.next("a").row.identity
+        driver.next("b")
+        finish(driver, "b")
+        driver.done("b", {})
+        driver.lost("a")
+        again = driver.next(f"again {number}")
+        assert (again.row.identity, again.row.attempts) == (lost, 2)
+        finish(driver, f"again {number}")
+        driver.done(f"again {number}", {})
 
 
 def test_an_evaluation_lost_after_its_commit_is_not_begun_again(drive):
@@ -116,6 +131,8 @@ def test_a_search_that_only_loses_ends_with_the_last_words(drive):
         driver.said("ModuleNotFoundError: No module named 'search'")
     assert driver.must_end and driver.next("next") is None and driver.is_over
     assert "No module named 'search'" in str(driver.error)
+    assert [row.owner for row in running(driver)] == [NOBODY], "its lease is dead"
+    driver.study.hand_back()  # as every search does at its end
     assert running(driver) == []
 
 

@@ -19,6 +19,7 @@ from ray._private.authentication_test_utils import reset_auth_token_state
 from ray_cluster import ROOT, Pretence, descendants, lines, two_nodes
 
 from results import open_store
+from results.lease import lease_is_dead
 from search import search
 from search.budget import Budget
 from search.halving import Rungs
@@ -207,7 +208,9 @@ def test_after_a_sigkill_of_the_driver_nothing_trains_on_and_either_engine_goes_
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     kept = {row.identity: row.finished for row in store.rows(status="complete")}
-    assert (len(kept), len(store.rows(status="running"))) == (3, 1), "the kill must have hit something"
+    assert len(kept) == 3, "the kill must have hit something"
+    # Ray may end an actor by an exception, which gives the claim back, or by a kill, which leaves it with the dead
+    assert not [row for row in store.rows(status="running") if not lease_is_dead(row)]
     space = Space(squeeze=("avg", "max"))
     request = Pretence(space=space, backbone="resnet8", rungs=Rungs((10,)), sampler="random", image_size=16, log=log)
     begun = time.monotonic()

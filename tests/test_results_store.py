@@ -105,6 +105,18 @@ def test_a_beat_keeps_a_lease_alive_and_fails_once_it_is_lost(store: Store) -> N
     assert not store.beat(identity, ELSEWHERE)
 
 
+def test_an_abandoned_row_is_free_to_claim_at_once_as_one_attempt_more(store: Store) -> None:
+    """Whoever claimed it for another process knows that this one died; its own heartbeats would go on."""
+    identity = a_row().identity
+    store.claim(running(ELSEWHERE))
+    assert not store.abandon(identity, "somebody:2:2")
+    assert store.abandon(identity, ELSEWHERE) and not store.abandon(identity, ELSEWHERE)
+    assert store.claim(running("me:1:1")) is None
+    assert [(row.owner, row.attempts) for row in store.rows()] == [("me:1:1", 2)]
+    store.finish(a_row(owner="me:1:1"))
+    assert not store.abandon(identity, "me:1:1"), "what has ended is nobody's to abandon"
+
+
 def test_release_gives_back_only_our_own_running_row(store: Store) -> None:
     identity = a_row().identity
     store.claim(running(ELSEWHERE))
