@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import signal
 import sys
@@ -25,7 +26,6 @@ from search.options import (
     IMAGE_SIZE,
     JSON,
     PLACEMENT,
-    PRECISION,
     SETTINGS,
     THREADS,
 )
@@ -36,6 +36,8 @@ from search_space.errors import UserError
 if TYPE_CHECKING:
     from results.row import Row
     from search_space import AttentionDesign, Layered
+
+EACH = max(1, CORES // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))  # torchrun's: processes on this host
 
 EPILOG = """Examples:
 
@@ -67,15 +69,24 @@ def retrain_command(
     settings: SETTINGS = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each design.")] = 1,
     first_seed: Annotated[int, typer.Option("--first-seed", "--seed", help="Seeds first, first + 1, ...")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes that decode images.")] = min(4, CORES),
+    workers: Annotated[int, typer.Option(help="Processes that decode images, for each that trains.")] = min(4, EACH),
     skip_corrupt: Annotated[int, typer.Option(min=0, help="Leave out so many images that can't be read.")] = 0,
     output: Annotated[
         Path, typer.Option(help="Each training has a folder DESIGN-BACKBONE-SEED in it, of checkpoint and weights.")
     ] = Path("retrain"),
     storage: STORAGE = STORAGE_DEFAULT,
+    keep: Annotated[int, typer.Option(min=0, help="Checkpoints of so many last epochs stay, and the best.")] = 2,
     device: DEVICE = None,
-    precision: PRECISION = "auto",
-    threads: THREADS = CORES,
+    precision: Annotated[str, typer.Option(help="auto (measured once) | float32 | bfloat16 | float16.")] = "auto",
+    accumulate: Annotated[
+        int, typer.Option(min=1, help="An update's batch is computed in so many parts, one after the other.")
+    ] = 1,
+    sync_norm: Annotated[bool, typer.Option("--sync-bn", help="Batch norm over all processes (CUDA).")] = False,
+    compiled: Annotated[bool, typer.Option("--compile", help="Let torch.compile speed the network up.")] = False,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="The same bits every time on CUDA too, at some cost.")
+    ] = False,
+    threads: THREADS = EACH,
     as_json: JSON = False,
 ) -> None:
     """Train designs on images at full size, with a checkpoint an epoch; the same command goes on.
@@ -89,40 +100,43 @@ def retrain_command(
         settings or [], epochs=epochs, batch_size=batch_size, learning_rate=learning_rate
     )
     check_storage(storage)
-    named = [*(designs or []), *_chosen(searched, top, front, where, given=bool(designs))]
-    chosen = _each_once([*named, *names(baseline)], placement)
-    from search.retraining import retrain as run
+    from search.retrainings import Task, follow, lead, one_voice
     from search.seeds import seeds_from
-    from trainers.imagenet import Halted, check_request, image_set
+    from trainers.environment import pick_device
+    from trainers.execution import Execution
+    from trainers.imagenet import check_request, image_set
+    from trainers.processes import joined, own_device
 
-    wanted = seeds_from(first_seed, seeds)
-    for design in chosen:
-        check_request(design, backbone=backbone, image_size=image_size, workers=workers, recipe=trained_as)
-    prepare_machine(backbone, image_size, device, precision, threads)
-    images = image_set(Path(str(data).removeprefix("folder:")))
-    rows: list[Row] = []
-    with saving_when_told() as told, open_storage(storage) as store:
-        for seed in wanted:
-            for design in chosen:
-                if told.asked:
-                    raise Halted
-                row = run(
-                    design,
-                    images,
-                    store=store,
-                    backbone=backbone,
-                    image_size=image_size,
-                    recipe=trained_as,
-                    seed=seed,
-                    workers=workers,
-                    output=output / _folder(f"{design}-{backbone}-{seed}"),
-                    device=device,
-                    precision=precision,
-                    most_corrupt=skip_corrupt,
-                    stop=lambda: told.asked,
-                )
-                rows.append(row)
-                _say_failure(row)
+    prepare_machine(backbone, image_size, own := own_device(device), None, threads)
+    with one_voice(), joined(pick_device(own)) as processes:
+        execution = Execution(
+            device=own,
+            precision=precision,
+            workers=workers,
+            accumulate=accumulate,
+            sync_norm=sync_norm,
+            compiled=compiled,
+            deterministic=deterministic,
+            most_corrupt=skip_corrupt,
+            keep=keep,
+            processes=processes,
+        )
+        named = processes.once(lambda: _chosen(searched, top, front, where, given=bool(designs)))
+        chosen = _each_once([*(designs or []), *named, *names(baseline)], placement)
+        for design in chosen:
+            check_request(design, backbone=backbone, image_size=image_size, recipe=trained_as, execution=execution)
+        images = processes.once(lambda: image_set(Path(str(data).removeprefix("folder:"))))
+        wanted = seeds_from(first_seed, seeds)
+        tasks = [
+            Task(design, seed, output / _folder(f"{design}-{backbone}-{seed}")) for seed in wanted for design in chosen
+        ]
+        given = {"backbone": backbone, "image_size": image_size, "recipe": trained_as, "execution": execution}
+        with saving_when_told() as told:
+            if not processes.first:
+                follow(images, processes, told, **given)
+                return
+            with open_storage(storage) as store:
+                rows = lead(tasks, images, store, processes, told, **given)
     _tell(rows, as_json=as_json)
     if any(row.status == "failed" for row in rows):
         raise typer.Exit(1)
@@ -181,11 +195,6 @@ def _each_once(texts: list[str], placement: str | None) -> list[AttentionDesign 
         design = at_placement(find_design(text), placement)
         found.setdefault(design.key, design)
     return list(found.values())
-
-
-def _say_failure(row: Row) -> None:
-    if row.status == "failed":
-        print(readable(str(row.error), keep="\n"), file=sys.stderr)
 
 
 def _tell(rows: list[Row], *, as_json: bool) -> None:

@@ -31,7 +31,7 @@ def chosen_recipe(name: str, epochs: int | None, settings: list[str] | None, sto
     return chosen.changed_text(settings or [], epochs=epochs)
 
 
-def prepare_machine(backbone: str, image_size: int, device: str | None, precision: str, threads: int) -> None:
+def prepare_machine(backbone: str, image_size: int, device: str | None, precision: str | None, threads: int) -> None:
     """Refuse what can be refused before data are fetched and a storage is made, and set the threads.
 
     A search has one thread unless told: on small maps two processes of one thread did what one of two did, and threads
@@ -46,7 +46,8 @@ def prepare_machine(backbone: str, image_size: int, device: str | None, precisio
     torch.set_num_threads(threads)
     sites(backbone, image_size)
     pick_device(device)
-    check_precision(precision)
+    if precision is not None:
+        check_precision(precision)
 
 
 def load(data: str, image_size: int, data_dir: Path | None, skip_corrupt: bool) -> Any:

@@ -13,7 +13,7 @@ from search.recording import keep_recipe, record, running_row
 from search_space import AttentionDesign, Layered
 from trainers import Outcome, imagenet
 from trainers.factories import versioned
-from trainers.imagenet import ImageSet, RetrainRecipe
+from trainers.imagenet import Execution, ImageSet, RetrainRecipe
 from trainers.imagenet import retrain as train
 
 
@@ -26,21 +26,20 @@ def retrain(
     image_size: int = 224,
     recipe: RetrainRecipe | None = None,
     seed: int = 0,
-    workers: int = 4,
     output: Path,
-    device: str | None = None,
-    precision: str = "auto",
-    most_corrupt: int = 0,
+    execution: Execution | None = None,
     stop: Callable[[], bool] = lambda: False,
+    begin: Callable[[], None] = lambda: None,
 ) -> Row:
     """The row of this retraining on `images`: trained now, a line an epoch, unless the store has it.
 
     A training that is interrupted gives its claim back: the same call goes on from the last checkpoint in `output`.
-    Where `stop()` says so it is saved after the update that it is at, and `trainers.imagenet.Halted` raised.
-    Raises `UserError`, `DesignError` before anything is made on disk, except for what only shows in the training.
+    `begin()` is called when it is trained. Where `stop()` says so it is saved after the update that it is at, and
+    `trainers.imagenet.Halted` raised. Raises `UserError`, `DesignError` before anything is made on disk, except for
+    what only shows in the training.
     """
-    recipe = recipe or RetrainRecipe()
-    imagenet.check_request(design, backbone=backbone, image_size=image_size, workers=workers, recipe=recipe)
+    recipe, execution = recipe or RetrainRecipe(), execution or Execution()
+    imagenet.check_request(design, backbone=backbone, image_size=image_size, recipe=recipe, execution=execution)
     context = {
         "data": images.name,
         "data_hash": images.content_hash,
@@ -55,6 +54,7 @@ def retrain(
     }
 
     def training() -> Outcome:
+        begin()
         _say(
             f"{design} in {backbone}: {len(images.train.labels):,} images of {images.name}, "
             f"{len(images.classes)} classes"
@@ -66,11 +66,8 @@ def retrain(
             image_size=image_size,
             recipe=recipe,
             seed=seed,
-            workers=workers,
             output=output,
-            device=device,
-            precision=precision,
-            most_corrupt=most_corrupt,
+            execution=execution,
             stop=stop,
             on_epoch=lambda record: _say(epoch_line(record, recipe.epochs)),
         )

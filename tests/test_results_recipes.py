@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from retrain_tree import make_tree
+from retrain_tree import carried_out, make_tree
 
 from results import Store, open_store
 from results.recipes import KeptRecipe, RecipeConflictError
@@ -162,8 +162,8 @@ def test_a_search_keeps_the_recipe_that_it_trains_by(tmp_path: Path, blobs: Imag
 def test_a_retraining_keeps_its_recipe(store: Store, tmp_path: Path) -> None:
     recipe = RetrainRecipe(epochs=1, batch_size=8)
     tree = make_tree(tmp_path / "tree", train=2, val=1)
-    options: dict[str, Any] = {"backbone": "resnet8", "image_size": 16, "recipe": recipe, "workers": 0}
-    retrain(find_design("none"), image_set(tree), store=store, output=tmp_path / "out", device="cpu", **options)
+    options: dict[str, Any] = {"backbone": "resnet8", "image_size": 16, "recipe": recipe}
+    retrain(find_design("none"), image_set(tree), store=store, output=tmp_path / "out", **carried_out(options))
     assert [(kept.kind, kept.name, kept.content) for kept in kept_of_rows(store)] == [
         ("RetrainRecipe", "imagenet", recipe.content)
     ]

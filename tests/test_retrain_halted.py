@@ -19,6 +19,7 @@ from retrain_tree import make_tree
 from test_retrain_resume import REPOSITORY, go, same, without_times
 
 from results import open_store
+from search_space import UserError
 from trainers.imagenet import Halted, Outcome, RetrainRecipe
 
 FULL = RetrainRecipe(
@@ -125,15 +126,35 @@ def test_a_signal_to_the_whole_group_saves_though_the_workers_get_it_too(tmp_pat
         assert store.rows() == []
 
 
-def test_a_batch_of_which_nothing_can_be_read_is_an_update_all_the_same(tmp_path: Path) -> None:
-    """Else the order of images, the schedule and a resumption would lose their place."""
+def test_images_seen_again_in_the_place_of_corrupt_ones_keep_every_batch_and_a_resumption_in_its_place(
+    tmp_path: Path,
+) -> None:
     tree = make_tree(tmp_path / "pets")
-    for path in sorted((tree / "train").rglob("*.jpg"))[::2]:
+    for path in sorted((tree / "train").rglob("*.jpg"))[::3]:
         path.write_bytes(b"nothing")
-    recipe = RetrainRecipe(epochs=2, batch_size=2)
-    whole = go(tree, tmp_path / "whole", recipe=recipe, most_corrupt=12)
+    recipe = RetrainRecipe(epochs=2, batch_size=8, mixup=0.2)
+    whole = go(tree, tmp_path / "whole", recipe=recipe, most_corrupt=8)
+    assert whole.curves[0]["corrupt"] == 8
     with pytest.raises(Halted):
-        go(tree, tmp_path / "out", recipe=recipe, most_corrupt=12, stop=after(7))
-    done = go(tree, tmp_path / "out", recipe=recipe, most_corrupt=12)
+        go(tree, tmp_path / "out", recipe=recipe, most_corrupt=8, stop=after(7))
+    done = go(tree, tmp_path / "out", recipe=recipe, most_corrupt=8)
     assert same(tmp_path / "out", tmp_path / "whole")
-    assert [record["learning_rate"] for record in done.curves] == [record["learning_rate"] for record in whole.curves]
+    assert without_times(done.curves) == without_times(whole.curves)
+
+
+def test_corrupt_images_are_counted_over_resumptions(tmp_path: Path) -> None:
+    tree = make_tree(tmp_path / "pets")
+    for path in sorted((tree / "train").rglob("*.jpg"))[:2]:
+        path.write_bytes(b"nothing")
+    with pytest.raises(Halted):
+        go(tree, tmp_path / "out", most_corrupt=2, stop=after(4))  # in the second epoch
+    with pytest.raises(UserError, match=r"2 image\(s\) can't be read, and 1 may"):
+        go(tree, tmp_path / "out", most_corrupt=1)
+
+
+def test_a_batch_of_which_nothing_can_be_read_ends_the_training_by_name(tmp_path: Path) -> None:
+    tree = make_tree(tmp_path / "pets")
+    for path in sorted((tree / "train").rglob("*.jpg")):
+        path.write_bytes(b"nothing")
+    with pytest.raises(UserError, match=r"none of the 8 images of a batch can be read: .*\.jpg: "):
+        go(tree, tmp_path / "out", most_corrupt=24)

@@ -11,6 +11,7 @@ from retrain_tree import make_tree
 
 from search_space import UserError, find_design
 from trainers import backbone
+from trainers.execution import Execution
 from trainers.image_batches import Batches
 from trainers.image_set import image_set
 from trainers.imagenet import RetrainRecipe
@@ -25,7 +26,7 @@ def run_of(tree: Path, recipe: RetrainRecipe) -> Run:
     facts = image_set(tree)
     net = backbone("resnet8", find_design("se"), num_classes=6)
     batches = Batches(facts, recipe, image_size=32, seed=0, workers=0, pinned=False)
-    return Run(net, batches, recipe=recipe, seed=0, device=torch.device("cpu"), precision="float32")
+    return Run(net, batches, recipe=recipe, seed=0, execution=Execution(device="cpu", precision="float32"))
 
 
 def test_fca_is_as_published() -> None:
@@ -191,13 +192,17 @@ def test_norms_and_biases_do_not_decay_unless_asked(tmp_path: Path) -> None:
     assert [(group["weight_decay"], group["nesterov"]) for group in everything] == [(1e-4, False)]
 
 
+def some_images() -> torch.Tensor:
+    return torch.randint(256, (8, 3, 32, 32), dtype=torch.uint8)
+
+
 def test_the_training_loss_is_smoothed(tmp_path: Path) -> None:
     """Oracle: the equation of Szegedy et al. 2016, section 7, with epsilon = 0.1 over six classes."""
     run = run_of(make_tree(tmp_path / "tree"), RetrainRecipe(batch_size=8))
-    images, labels = torch.randn(8, 3, 32, 32), torch.arange(8) % 6
-    log_p = run.net(images).log_softmax(1)  # in training mode, as the step itself
+    images, labels = some_images(), torch.arange(8) % 6
+    log_p = run.net(run._input(images)).log_softmax(1)  # in training mode, as the update itself
     target = torch.full((8, 6), 0.1 / 6) + 0.9 * torch.eye(6)[labels]
-    assert run._train_step(images, labels).item() == pytest.approx(-(target * log_p).sum(1).mean().item(), rel=1e-5)
+    assert run.update([(images, labels)]).item() == pytest.approx(-(target * log_p).sum(1).mean().item(), rel=1e-5)
 
 
 def parts_of(recipe: RetrainRecipe, classes: int = 6) -> tuple[Mixing, Loss]:
@@ -228,11 +233,6 @@ def test_mixing_follows_from_seed_and_step_and_leaves_the_callers_random_numbers
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
-def test_an_odd_batch_is_mixed_without_its_last_image() -> None:
-    mixing, _ = parts_of(RetrainRecipe(mixup=0.2))
-    assert [len(part) for part in mixing(torch.randn(7, 3, 8, 8), torch.arange(7) % 6, 0)] == [6, 6]
-
-
 def test_without_mixing_images_and_labels_stay(tmp_path: Path) -> None:
     mixing, _ = parts_of(RetrainRecipe())
     images, labels = torch.randn(7, 3, 8, 8), torch.arange(7)
@@ -243,10 +243,10 @@ def test_the_average_of_weights_follows_its_equation(tmp_path: Path) -> None:
     """Oracle: average = decay * average + (1 - decay) * weights after each update, from those of the first one on."""
     run = run_of(make_tree(tmp_path / "tree"), RetrainRecipe(batch_size=8, ema=0.75))
     weight = run.net.head.weight  # type: ignore[union-attr]
-    run._train_step(torch.randn(8, 3, 32, 32), torch.arange(8) % 6)
+    run.update([(some_images(), torch.arange(8) % 6)])
     expected = weight.detach().clone()
     for _ in range(3):
-        run._train_step(torch.randn(8, 3, 32, 32), torch.arange(8) % 6)
+        run.update([(some_images(), torch.arange(8) % 6)])
         expected = 0.75 * expected + 0.25 * weight.detach()
     assert torch.allclose(run.measured.head.weight, expected, atol=1e-7)  # type: ignore[union-attr,arg-type]
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from retrain_tree import make_tree
+from retrain_tree import carried_out, make_tree
 from typer.testing import CliRunner
 
 from results import Row, Store
@@ -31,10 +31,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def go(tree: Path, store: Store, output: Path, design: str = "se", **options: Any) -> Row:
-    fixed = {"backbone": "resnet8", "image_size": 32, "recipe": RECIPE, "workers": 0, "precision": "float32"}
-    return retrain(
-        find_design(design), image_set(tree), store=store, output=output, **(fixed | {"device": "cpu"} | options)
-    )
+    fixed = {"backbone": "resnet8", "image_size": 32, "recipe": RECIPE}
+    return retrain(find_design(design), image_set(tree), store=store, output=output, **carried_out(fixed | options))
 
 
 def test_a_row_says_what_was_trained_and_is_stored(tree: Path, store: Store, tmp_path: Path) -> None:
@@ -139,17 +137,17 @@ def raising(error: BaseException) -> Any:
 def test_ctrl_c_leaves_the_checkpoint_and_gives_the_claim_back(
     tree: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = imagenet_run.Run._train_step
+    step = imagenet_run.Run.update
     steps = 0
 
-    def interrupted(self: imagenet_run.Run, *batch: torch.Tensor) -> torch.Tensor:
+    def interrupted(self: imagenet_run.Run, *batches: Any) -> torch.Tensor:
         nonlocal steps
         steps += 1
         if steps == 5:  # of 3 an epoch
             raise KeyboardInterrupt
-        return step(self, *batch)
+        return step(self, *batches)
 
-    monkeypatch.setattr(imagenet_run.Run, "_train_step", interrupted)
+    monkeypatch.setattr(imagenet_run.Run, "update", interrupted)
     recipe = replace(RECIPE, epochs=2)
     with pytest.raises(KeyboardInterrupt):
         go(tree, store, tmp_path / "out", recipe=recipe)
@@ -188,7 +186,7 @@ def test_images_that_cannot_be_read_are_left_out_up_to_a_number_and_counted(stor
         ({"design": "haar-d6-coarse4/mlp-r16"}, DesignError, "wavelet depth"),
         ({"backbone": "resnet9"}, UserError, "resnet9.*does not exist"),
         ({"recipe": RetrainRecipe(batch_size=25)}, UserError, "batch size: 25 with 24 training images of folder:pets"),
-        ({"precision": "float16"}, UserError, "precision: 'float16' given"),
+        ({"precision": "float8"}, UserError, "precision: 'float8' given"),
     ],
 )
 def test_an_impossible_request_is_refused_with_no_row_and_no_weights(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from retrain_tree import make_tree
+from retrain_tree import carried_out, make_tree
 from torch import nn
 
 from results import open_store
@@ -114,8 +114,8 @@ def test_a_design_that_leaves_nothing_to_choose_and_a_training_that_failed_settl
 def test_a_retraining_settles_too_and_after_a_resumption_on_the_same(tmp_path, monkeypatch):
     """Oracle: the logits in the saved weights; the second run trains no epoch."""
     tree = make_tree(tmp_path / "pets")
-    options = {"backbone": "resnet8", "image_size": 32, "recipe": RetrainRecipe(epochs=1, batch_size=8), "workers": 0}
-    options |= {"device": "cpu", "precision": "float32", "output": tmp_path / "out"}
+    options = {"backbone": "resnet8", "image_size": 32, "recipe": RetrainRecipe(epochs=1, batch_size=8)}
+    options = carried_out(options | {"output": tmp_path / "out"})
     with open_store(f"sqlite:///{tmp_path}/a.db") as store:
         row = retrain(LEARNED, image_set(tree), store=store, **options)
         assert store.get(row.identity) == row

@@ -9,7 +9,7 @@ import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -34,6 +34,8 @@ class Checkpoint:
     average: dict[str, Any] | None = None  # of the weights, where a recipe has one
     updates: int = 0  # of the epoch that was running
     epoch_loss: float = 0.0  # their sum
+    scaler: dict[str, Any] = field(default_factory=dict)  # of the loss, in float16
+    corrupt: dict[str, str] = field(default_factory=dict)  # images that could not be read, and why
     seconds: float | None = None  # that the training had taken; those of its last record unless said
 
     @property
@@ -114,7 +116,7 @@ class Trunk:
 
 
 def _content(checkpoint: Checkpoint | Trunk) -> dict[str, Any]:
-    return {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint)}
+    return {each.name: getattr(checkpoint, each.name) for each in fields(checkpoint)}
 
 
 def damaged(path: Path, error: Exception) -> UserError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 import signal
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from search_space.errors import UserError
 from trainers.image_decode import ImageError, View, augmenting, central
 from trainers.image_set import ImageSet, Part
 from trainers.imagenet_recipe import RetrainRecipe
+from trainers.processes import ALONE, Processes
 
 
 class Corrupt(NamedTuple):
@@ -78,8 +80,11 @@ def reproducible(seed: int) -> Iterator[None]:
 class Batches:
     """Batches of a set at one size: images uint8 [B, 3, S, S] and labels int64 [B].
 
-    An image that can't be read is left out of its batch, and named in `corrupt`; more than `most_corrupt` of them end
-    the training.
+    Of the `batch_size` images of an update each process of `processes` gets `accumulate` batches of `micro` images.
+
+    An image that can't be read is left out and named in `corrupt`; others of its batch are then seen once more, so that
+    every batch has its size. More than `most_corrupt` of them end the training, as does a batch of which none can be
+    read.
     """
 
     def __init__(
@@ -92,14 +97,17 @@ class Batches:
         workers: int,
         pinned: bool,
         most_corrupt: int = 0,
+        accumulate: int = 1,
+        processes: Processes = ALONE,
     ) -> None:
         self.images, self.seed, self.most_corrupt = images, seed, most_corrupt
+        self.batch_size, self.accumulate, self.processes = recipe.batch_size, accumulate, processes
+        self.micro = recipe.batch_size // (accumulate * processes.world)
         self.corrupt: dict[str, str] = {}
         self.augment = augmenting(recipe, recipe.train_size(image_size))
         self.central = central(recipe, image_size)
         self.repeats = recipe.repeats
         self.options: dict[str, Any] = {
-            "batch_size": recipe.batch_size,
             "num_workers": workers,
             "pin_memory": pinned,
             "collate_fn": _collate,
@@ -107,12 +115,22 @@ class Batches:
             "worker_init_fn": _outlive_sigterm,
         }
 
+    @property
+    def updates(self) -> int:
+        """Of an epoch."""
+        return len(self.images.train.labels) // self.batch_size
+
     def train(self, epoch: int, skip: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Full batches in the order of (seed, epoch), augmented, after the first `skip`; the rest is another rest next
-        time."""
-        order = self.order(epoch)[skip * self.options["batch_size"] :]
-        loader = DataLoader(self.augmented(epoch), sampler=order, drop_last=True, **self.options)
-        return self._each(loader)  # a batch of which nothing can be read as well: an epoch has as many as another
+        """This process's batches in the order of (seed, epoch), augmented, `accumulate` an update, after the first
+        `skip` updates; the images that fill no update are others next time."""
+        loader = DataLoader(self.augmented(epoch), batch_sampler=self.shares(epoch, skip), **self.options)
+        return (_filled(images, labels, corrupt) for images, labels, corrupt in self._each(loader))
+
+    def shares(self, epoch: int, skip: int = 0) -> list[list[int]]:
+        """The numbers of this process's batches: in an update the processes take turns."""
+        order, micro, world = self.order(epoch), self.micro, self.processes.world
+        begins = range(skip * self.batch_size, self.updates * self.batch_size, micro)
+        return [order[begin : begin + micro] for begin in begins[self.processes.rank :: world]]
 
     def order(self, epoch: int) -> list[int]:
         """As many numbers as there are images. Of `repeats` R the first of each R images, R times running: number + N,
@@ -127,18 +145,36 @@ class Batches:
         return Views(self.images.train, self.augment, derived_seed(self.seed, epoch))
 
     def val(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image of `val`, central crops, in the set's order."""
-        batches = self._each(DataLoader(Views(self.images.val, self.central), **self.options))
-        return (batch for batch in batches if len(batch[1]))
+        """This process's part of the images of `val`, central crops, in the set's order."""
+        count, world = len(self.images.val.labels), self.processes.world
+        begin, end = (count * part // world for part in (self.processes.rank, self.processes.rank + 1))
+        loader = DataLoader(
+            Views(self.images.val, self.central), sampler=range(begin, end), batch_size=self.micro, **self.options
+        )
+        return ((images, labels) for images, labels, _ in self._each(loader) if len(labels))
 
-    def _each(self, loader: DataLoader[Any]) -> Iterator[tuple[Tensor, Tensor]]:
+    @property
+    def rounds(self) -> int:
+        """The most batches that any process has of `val`."""
+        most = math.ceil(len(self.images.val.labels) / self.processes.world)
+        return math.ceil(most / self.micro)
+
+    def _each(self, loader: DataLoader[Any]) -> Iterator[tuple[Tensor, Tensor, list[Corrupt]]]:
         for images, labels, corrupt in loader:
             for name, why in corrupt:
                 self._leave_out(name, why)
-            yield images, labels
+            yield images, labels, corrupt
+
+    def unite(self) -> None:
+        """Know of what any process could not read."""
+        self.corrupt = self.processes.union(self.corrupt)
+        self._require_few()
 
     def _leave_out(self, name: str, why: str) -> None:
         self.corrupt[name] = why
+        self._require_few()
+
+    def _require_few(self) -> None:
         if len(self.corrupt) > self.most_corrupt:
             raise UserError(_too_many(self.corrupt, self.most_corrupt))
 
@@ -153,6 +189,17 @@ def _collate(samples: list[tuple[Tensor, int] | Corrupt]) -> tuple[Tensor, Tenso
     corrupt = [sample for sample in samples if isinstance(sample, Corrupt)]
     images = torch.stack([image for image, _ in good]) if good else torch.empty(0)
     return images, torch.tensor([label for _, label in good], dtype=torch.int64), corrupt
+
+
+def _filled(images: Tensor, labels: Tensor, corrupt: list[Corrupt]) -> tuple[Tensor, Tensor]:
+    """A batch of its full size: what is readable, as often as it takes."""
+    if not corrupt:
+        return images, labels
+    if not len(labels):
+        named = "; ".join(f"{name}: {why}" for name, why in corrupt[:5])
+        raise UserError(f"none of the {len(corrupt)} images of a batch can be read: {named}. Repair them.")
+    chosen = torch.arange(len(labels) + len(corrupt)) % len(labels)
+    return images[chosen], labels[chosen]
 
 
 def _too_many(corrupt: dict[str, str], allowed: int) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-
-import torch
 
 from search_space import AttentionDesign, Layered, UserError
 from search_space.sites import check
+from trainers import keeping
 from trainers.backbones import initialised, sites
 from trainers.checkpoint import Checkpoint, damaged, own_folder, write
-from trainers.environment import pick_device
+from trainers.execution import Execution
 from trainers.factories import versioned
 from trainers.image_batches import Batches
 from trainers.image_decode import augmenting
@@ -20,10 +21,10 @@ from trainers.image_set import ImageSet, image_set
 from trainers.imagenet_recipe import RetrainRecipe
 from trainers.imagenet_run import Halted, Run
 from trainers.outcome import EpochReport, Epochs, Outcome, observe, settled
-from trainers.precision import pick_precision
+from trainers.processes import failed
 from trainers.settings import RecipeError
 
-__all__ = ["Halted", "ImageSet", "RetrainRecipe", "check_request", "image_set", "retrain"]
+__all__ = ["Execution", "Halted", "ImageSet", "RetrainRecipe", "check_request", "image_set", "retrain"]
 
 SPLIT = "test"
 """A search carves its validation images from `train` and never sees `val`: for a row, `val` is the test split."""
@@ -32,11 +33,10 @@ _SMALLEST_IMAGE = 8
 
 
 def check_request(
-    design: AttentionDesign | Layered, *, backbone: str, image_size: int, workers: int, recipe: RetrainRecipe
+    design: AttentionDesign | Layered, *, backbone: str, image_size: int, recipe: RetrainRecipe, execution: Execution
 ) -> None:
     """Everything that can be said before the images are listed. Raises `UserError`, `BackboneError`, `DesignError`."""
-    if workers < 0:
-        raise UserError(f"workers: {workers} given; allowed: 0 (decode in the training process) or more.")
+    execution.check(recipe)
     if image_size < _SMALLEST_IMAGE:
         raise UserError(f"image size: {image_size} given; allowed: {_SMALLEST_IMAGE} pixels or more.")
     for size in {image_size, recipe.train_size(image_size)}:
@@ -57,38 +57,46 @@ def retrain(
     image_size: int = 224,
     recipe: RetrainRecipe | None = None,
     seed: int = 0,
-    workers: int = 4,
     output: Path,
-    device: str | None = None,
-    precision: str = "auto",
-    most_corrupt: int = 0,
+    execution: Execution | None = None,
     stop: Callable[[], bool] = lambda: False,
     on_epoch: EpochReport | None = None,
 ) -> Outcome:
     """Train `design` in `backbone` on the set's `train` images and measure it on its `val` images after every epoch.
 
     `output/last.pt` holds the training after the last finished epoch: the same call goes on from it, to the same
-    weights (bit for bit where the device is deterministic, as a CPU is). At the end `output/model.pt` holds the state
-    dict of `backbone(..., scale=recipe.scale, gate_start=recipe.gate_start)`, on the CPU. Order and augmentation depend
-    on seed and epoch, not on `workers`. Up to `most_corrupt` images that can't be read are left out; each epoch's
-    record then says how many. `on_epoch` is called after the epoch's checkpoint.
+    weights (bit for bit where the device is deterministic, as a CPU is, and the processes are as many as before). At
+    the end `output/model.pt` holds the state dict of `backbone(..., scale=recipe.scale, gate_start=recipe.gate_start)`,
+    on the CPU. Order and augmentation depend on seed and epoch, not on workers and processes. `best.pt` and
+    `epoch-*.pt` are checkpoints as `last.pt`: see `trainers.keeping`. Where images were left out, each epoch's record
+    says how many. `on_epoch` is called after the epoch's checkpoint.
 
     A training that turns NaN, runs out of memory or raises comes back as a failed outcome with its class and
-    traceback; a user's error (impossible design, corrupt image, checkpoint of another run) and Ctrl-C are raised. Where
-    `stop()` is true after an update, the training is saved at that and `Halted` raised.
+    traceback; a user's error (impossible design, corrupt image, checkpoint of another run, a process that was lost) and
+    Ctrl-C are raised. Where `stop()` is true after an update, the training is saved at that and `Halted` raised.
+
+    Of several processes each has to make the same call; the first alone writes. What one of them alone runs into ends
+    the call in all of them, and is raised as `ProcessError`.
     """
-    recipe = recipe or RetrainRecipe()
-    check_request(design, backbone=backbone, image_size=image_size, workers=workers, recipe=recipe)
+    recipe, execution = recipe or RetrainRecipe(), execution or Execution()
+    check_request(design, backbone=backbone, image_size=image_size, recipe=recipe, execution=execution)
     if len(images.train.labels) < recipe.batch_size:
         given = f"{recipe.batch_size} with {len(images.train.labels)} training images of {images.name}"
         raise UserError(f"batch size: {given}; allowed: at most the number of images.")
-    place = pick_device(device)
     identity = _identity(design, images, backbone, image_size, recipe, seed)
-    with own_folder(output):
-        saved = Checkpoint.load(output / "last.pt", identity)
-        chosen = _precision(precision, place, saved, output)
+    processes = execution.processes
+    with own_folder(output) if processes.first else nullcontext(), execution.prepared():
+        saved = processes.once(lambda: Checkpoint.load(output / "last.pt", identity))
+        execution = execution.settled(recipe, _saved_precision(execution.precision, saved, output))
+        if saved is not None and processes.first:
+            keeping.name(saved, output, execution.keep)  # a process that was killed may not have come to it
         earlier = [] if saved is None else saved.curves
         seconds_before = 0.0 if saved is None else saved.spent
+
+        def keep(run: Run, curves: list[dict[str, float]]) -> None:
+            checkpoint = run.checkpoint(identity, curves)
+            if processes.first:
+                keeping.save(checkpoint, output, execution.keep)
 
         def training() -> Epochs:
             batches = Batches(
@@ -96,9 +104,11 @@ def retrain(
                 recipe,
                 image_size=image_size,
                 seed=seed,
-                workers=workers,
-                pinned=place.type == "cuda",
-                most_corrupt=most_corrupt,
+                workers=execution.workers,
+                pinned=execution.place.type == "cuda",
+                most_corrupt=execution.most_corrupt,
+                accumulate=execution.accumulate,
+                processes=processes,
             )
             net = initialised(
                 backbone,
@@ -109,34 +119,36 @@ def retrain(
                 image_size=image_size,
                 drop_path=recipe.drop_path,
             )
-            run = Run(net, batches, recipe=recipe, seed=seed, device=place, precision=chosen, stop=stop)
+            run = Run(net, batches, recipe=recipe, seed=seed, execution=execution, stop=stop)
             if saved is not None:
                 _restore(run, saved, output / "last.pt")
             curves = list(earlier)
             try:
                 for record in run.epochs(len(curves) + 1):
                     curves.append(record)
-                    run.checkpoint(identity, curves).save(output / "last.pt")
+                    keep(run, curves)
                     yield record
             except Halted:
-                run.checkpoint(identity, curves).save(output / "last.pt")
+                keep(run, curves)
                 raise
-            except Exception:
+            except Exception as error:
                 if stop():  # a signal to all processes may end a worker first: the last checkpoint stands
                     raise Halted from None
-                raise
-            write(output / "model.pt", {name: value.cpu() for name, value in run.measured.state_dict().items()})
+                raise failed(error, processes) from error
+            if processes.first:
+                write(output / "model.pt", {name: value.cpu() for name, value in run.measured.state_dict().items()})
             return settled(design, run.measured)
 
-        return observe(
+        outcome = observe(
             training,
             split=SPLIT,
-            precision=chosen,
-            device=place,
+            precision=execution.precision,
+            device=execution.place,
             on_epoch=on_epoch,
             earlier=earlier,
             seconds_before=seconds_before,
         )
+    return replace(outcome, hardware=f"{processes.world} x {outcome.hardware}") if processes.world > 1 else outcome
 
 
 def _identity(
@@ -155,10 +167,10 @@ def _identity(
     return f"{design} in {versioned(backbone)} at {image_size} px on {data}, {trained}, seed {seed}"
 
 
-def _precision(wanted: str, place: torch.device, saved: Checkpoint | None, output: Path) -> str:
+def _saved_precision(wanted: str, saved: Checkpoint | None, output: Path) -> str | None:
     """That of the checkpoint: `auto` measures, and could choose another one in the middle of a training."""
     if saved is None:
-        return pick_precision(wanted, place)
+        return None
     if wanted not in ("auto", saved.precision):
         raise UserError(
             f"precision: {wanted!r} given, but {output / 'last.pt'} was trained in {saved.precision}. "
@@ -173,4 +185,6 @@ def _restore(run: Run, saved: Checkpoint, path: Path) -> None:
     except (RuntimeError, ValueError, KeyError) as error:  # the right name on what another version made
         raise damaged(path, error) from error
     part = f" and {saved.updates} of {run.steps_an_epoch} updates of the next" if saved.updates else ""
+    if not run.processes.first:
+        return
     print(f"going on after epoch {saved.epoch} of {run.recipe.epochs}{part}, from {path}", file=sys.stderr)

@@ -29,16 +29,13 @@ class Mixing:
             smoothing = recipe.label_smoothing
             self._mixup = Mixup(recipe.mixup, recipe.cutmix, label_smoothing=smoothing, num_classes=classes)
 
-    def __call__(self, images: Tensor, labels: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """Images [B, 3, S, S] and classes [B] of an update, mixed as (seed, step) says; the images in place.
-
-        An image that is left over, where a corrupt one is missing, is left out: they are mixed by pairs.
-        """
+    def __call__(self, images: Tensor, labels: Tensor, step: int, batch: int = 0) -> tuple[Tensor, Tensor]:
+        """Images [B, 3, S, S], B even, and classes [B] of a batch of an update, mixed as seed, step and batch say; the
+        images in place."""
         if self._mixup is None:
             return images, labels
-        even = len(labels) // 2 * 2
-        with reproducible(derived_seed(self.seed, step, 2)):
-            mixed, shares = self._mixup(images[:even], labels[:even])
+        with reproducible(derived_seed(self.seed, step, 2, batch)):
+            mixed, shares = self._mixup(images, labels)
         return mixed, shares
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -16,10 +17,13 @@ from torch import Tensor, nn
 
 from search_space.errors import UserError
 from trainers.augment import normalise
+from trainers.batch_statistics import RunningStatistics
 from trainers.checkpoint import Checkpoint
+from trainers.execution import Execution
 from trainers.image_batches import Batches, derived_seed
 from trainers.imagenet_loss import Mixing, loss_of
 from trainers.imagenet_recipe import RetrainRecipe
+from trainers.on_machine import on_machine, together_at
 from trainers.outcome import NotFiniteError
 from trainers.precision import autocast, memory_format
 from trainers.timm_import import prepare
@@ -30,7 +34,6 @@ from timm.optim import create_optimizer_v2  # noqa: E402
 from timm.scheduler import CosineLRScheduler  # noqa: E402
 from timm.utils import ModelEmaV3  # noqa: E402
 
-_FEWEST = 2  # images of an update: batch norm needs as many, and mixing a pair
 _STEPS_BETWEEN_LOOKS = 50  # at the loss: every look makes an accelerator wait
 
 
@@ -39,7 +42,10 @@ class Halted(BaseException):
 
 
 class Run:
-    """The state of one training. `stop` is asked after each update whether to go on."""
+    """The state of one training, in each of its processes. `stop` is asked after each update whether to go on.
+
+    `execution` is settled. Images come as `batches` of this process, `accumulate` an update.
+    """
 
     def __init__(
         self,
@@ -48,23 +54,28 @@ class Run:
         *,
         recipe: RetrainRecipe,
         seed: int,
-        device: torch.device,
-        precision: str,
+        execution: Execution,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.recipe, self.seed, self.device, self.precision, self.stop = recipe, seed, device, precision, stop
+        self.recipe, self.seed, self.stop, self.processes = recipe, seed, stop, execution.processes
+        self.device, self.precision, self.accumulate = execution.place, execution.precision, execution.accumulate
         self.batches, images = batches, batches.images
         self.classes, self.val_images = len(images.classes), len(images.val.labels)
-        self.mean = torch.tensor(IMAGENET_DEFAULT_MEAN, device=device)
-        self.std = torch.tensor(IMAGENET_DEFAULT_STD, device=device)
-        self.layout = memory_format(precision)
-        self.net: nn.Module = net.to(device, memory_format=self.layout)  # type: ignore[call-overload]
-        self.optimiser = _optimiser(net, recipe)
-        self.average = ModelEmaV3(net, decay=recipe.ema) if recipe.ema else None
+        self.mean = torch.tensor(IMAGENET_DEFAULT_MEAN, device=self.device)
+        self.std = torch.tensor(IMAGENET_DEFAULT_STD, device=self.device)
+        self.layout = memory_format(self.precision)
+        self.dtype = torch.float64 if self.precision == "float64" else torch.float32
+        self.net, self.wrapped = on_machine(net, execution, layout=self.layout, dtype=self.dtype)
+        self.statistics = RunningStatistics(self.net, self.accumulate, self.processes)
+        self.optimiser = _optimiser(self.net, recipe)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "float16")
+        self.average = ModelEmaV3(self.net, decay=recipe.ema) if recipe.ema else None
         self.mixing, self.loss = Mixing(recipe, self.classes, seed), loss_of(recipe)
-        self.steps_an_epoch = len(images.train.labels) // recipe.batch_size
+        self.steps_an_epoch = batches.updates
         self.step = 0
-        self.epoch_loss = torch.zeros((), device=device)  # the sum over the updates of the running epoch
+        self.epoch_loss = torch.zeros(
+            (), dtype=self.dtype, device=self.device
+        )  # of this process: the sum over updates of the epoch
         self._began, self._before = time.perf_counter(), 0.0
         warmup = recipe.warmup_steps(self.steps_an_epoch)
         self.schedule = CosineLRScheduler(
@@ -81,6 +92,9 @@ class Run:
         self.optimiser.load_state_dict(saved.optimiser)
         if self.average is not None:
             self.average.module.load_state_dict(saved.average or {})
+        if saved.scaler:
+            self.scaler.load_state_dict(saved.scaler)
+        self.batches.corrupt = dict(saved.corrupt)
         self.step = saved.epoch * self.steps_an_epoch + saved.updates
         self.epoch_loss.fill_(saved.epoch_loss)
         self._before = saved.spent
@@ -91,6 +105,7 @@ class Run:
         return self._before + time.perf_counter() - self._began
 
     def checkpoint(self, identity: str, curves: list[dict[str, float]]) -> Checkpoint:
+        """The same in every process, which all have to make it."""
         updates = self.step - len(curves) * self.steps_an_epoch
         return Checkpoint(
             identity=identity,
@@ -100,7 +115,9 @@ class Run:
             curves=curves,
             average=None if self.average is None else self.average.module.state_dict(),
             updates=updates,
-            epoch_loss=self.epoch_loss.item() if updates else 0.0,
+            epoch_loss=self._epoch_loss() if updates else 0.0,
+            scaler=self.scaler.state_dict(),
+            corrupt=self.batches.corrupt,
             seconds=self.seconds,
         )
 
@@ -122,6 +139,7 @@ class Run:
             images = (self.step - before) * self.recipe.batch_size
             rate = images / (time.perf_counter() - begin)
             measured = self._evaluate()
+            self.batches.unite()
             self.epoch_loss.zero_()
             yield {
                 "epoch": epoch,
@@ -136,37 +154,52 @@ class Run:
     def _train_epoch(self, epoch: int) -> float:
         self.net.train()
         done = self.step - (epoch - 1) * self.steps_an_epoch
-        with _bar(f"epoch {epoch}/{self.recipe.epochs}", self.steps_an_epoch * self.recipe.batch_size) as advance:
+        batches = self.batches.train(epoch, done)
+        with self._bar(f"epoch {epoch}/{self.recipe.epochs}", self.steps_an_epoch * self.recipe.batch_size) as advance:
             advance(done * self.recipe.batch_size)
-            for number, (images, labels) in enumerate(self.batches.train(epoch, done), start=done + 1):
-                torch.manual_seed(derived_seed(self.seed, self.step, 1))  # dropout, the same after a resumption
-                loss = self._train_step(self._input(images), labels.to(self.device, non_blocking=True))
-                self.epoch_loss += loss
+            for number in range(done + 1, self.steps_an_epoch + 1):
+                self.epoch_loss += self.update(itertools.islice(batches, self.accumulate))
                 if number % _STEPS_BETWEEN_LOOKS == 0 or number == self.steps_an_epoch:
-                    self._require_finite(self.epoch_loss.item())
-                advance(len(labels))
+                    self._require_finite(self._epoch_loss())
+                advance(self.recipe.batch_size)
                 self._look()
-        return self.epoch_loss.item() / self.steps_an_epoch
+        return self._epoch_loss() / self.steps_an_epoch
+
+    def _epoch_loss(self) -> float:
+        """The mean over the processes."""
+        return self.processes.mean(self.epoch_loss.clone()).item()
 
     def _look(self) -> None:
-        if self.stop():
+        if self.processes.any(self.stop()):
             raise Halted
 
-    def _train_step(self, images: Tensor, labels: Tensor) -> Tensor:
+    def update(self, batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+        """Move the weights by the mean gradient over the batches of all processes; returns this one's mean loss."""
         self.schedule.step_update(self.step + 1)
-        if len(labels) < _FEWEST:  # the others are corrupt: the update is counted, so that a resumption finds its place
-            self.step += 1
-            return torch.zeros((), device=self.device)
-        images, targets = self.mixing(images, labels, self.step)
-        with autocast(self.precision, self.device):
-            logits = self.net(images).float()
-        loss = self.loss(logits, targets)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimiser.step()
+        loss = torch.zeros_like(self.epoch_loss)
+        for number, (images, labels) in enumerate(batches):
+            last = number == self.accumulate - 1
+            with together_at(self.wrapped, last), self.statistics.batch(number):
+                loss += self._backward(images, labels, number)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.statistics.unite()
         self.step += 1
         if self.average is not None:
             self.average.update(self.net, self.step)
+        return loss
+
+    def _backward(self, images: Tensor, labels: Tensor, number: int) -> Tensor:
+        """Add a batch's part of the gradient; all that is random is the same after a resumption."""
+        batch = number * self.processes.world + self.processes.rank  # of the update
+        torch.manual_seed(derived_seed(self.seed, self.step, 1, batch))
+        labels = labels.to(self.device, non_blocking=True)
+        mixed, targets = self.mixing(self._input(images), labels, self.step, batch)
+        with autocast(self.precision, self.device):
+            logits = self.wrapped(mixed).to(self.dtype)
+        loss = self.loss(logits, targets) / self.accumulate
+        self.scaler.scale(loss).backward()
         return loss.detach()
 
     def _require_finite(self, loss: float) -> None:
@@ -178,29 +211,32 @@ class Run:
         """Accuracy, top-5 accuracy and mean cross-entropy on `val`."""
         self.measured.eval()
         hits = torch.zeros(min(5, self.classes), device=self.device)  # right at the first guess, the second...
-        total, measured = torch.zeros((), device=self.device), 0
-        with _bar("measuring", self.val_images) as advance:
-            for images, labels in self.batches.val():
-                labels = labels.to(self.device, non_blocking=True)  # noqa: PLW2901
-                with autocast(self.precision, self.device):
-                    logits = self.measured(self._input(images)).float()
-                hits += (logits.topk(len(hits)).indices == labels[:, None]).sum(0)
-                total += F.cross_entropy(logits, labels, reduction="sum")
-                measured += len(labels)
-                advance(len(labels))
+        total, measured, batches = torch.zeros_like(self.epoch_loss), 0, self.batches.val()
+        with self._bar("measuring", self.val_images) as advance:
+            for _ in range(self.batches.rounds):  # of all processes, that a stop finds them at the same
+                for images, labels in itertools.islice(batches, 1):
+                    truth = labels.to(self.device, non_blocking=True)
+                    with autocast(self.precision, self.device):
+                        logits = self.measured(self._input(images)).to(self.dtype)
+                    hits += (logits.topk(len(hits)).indices == truth[:, None]).sum(0)
+                    total += F.cross_entropy(logits, truth, reduction="sum")
+                    measured += len(labels)
+                    advance(len(labels) * self.processes.world)
                 self._look()
+        found = torch.tensor([*hits.tolist(), total.item(), measured], dtype=torch.float64)
+        *right, loss, measured = self.processes.total(found).tolist()
         if not measured:
             raise UserError(f"no image of {self.batches.images.name}'s val can be read: nothing can be measured")
-        loss = total.item() / measured
         self._require_finite(loss)
-        top5 = {"top5": hits.sum().item() / measured} if self.classes > 5 else {}
-        return {"accuracy": hits[0].item() / measured, **top5, "loss": loss}
+        top5 = {"top5": sum(right) / measured} if self.classes > 5 else {}
+        return {"accuracy": right[0] / measured, **top5, "loss": loss / measured}
 
     def _input(self, images: Tensor) -> Tensor:
-        if not len(images):
-            return images
         images = images.to(self.device, non_blocking=True)
-        return normalise(images, self.mean, self.std, memory_format=self.layout)
+        return normalise(images, self.mean, self.std, dtype=self.dtype, memory_format=self.layout)
+
+    def _bar(self, what: str, images: int) -> AbstractContextManager[Callable[[int], None]]:
+        return _bar(what, images) if self.processes.first else nullcontext(lambda _: None)
 
 
 def _optimiser(net: nn.Module, recipe: RetrainRecipe) -> torch.optim.Optimizer:

@@ -14,6 +14,7 @@ from search_space import UserError
 from trainers.backbones import backbone
 
 PRECISIONS = ("float32", "bfloat16")
+_HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 _WORTH = 1.15  # bfloat16 must win by more than a noisy machine varies
 
 
@@ -29,11 +30,11 @@ def check_precision(wanted: str) -> None:
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
+    return torch.autocast(device.type, _HALVES[precision]) if precision in _HALVES else nullcontext()
 
 
 def memory_format(precision: str) -> torch.memory_format:
-    return torch.channels_last if precision == "bfloat16" else torch.contiguous_format
+    return torch.channels_last if precision in _HALVES else torch.contiguous_format
 
 
 @lru_cache(maxsize=4)

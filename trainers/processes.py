@@ -1,0 +1,154 @@
+"""The processes of one training: this one alone, or those that torchrun has started on one host or several."""
+
+from __future__ import annotations
+
+import os
+import re
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from search_space.errors import UserError
+
+_WAIT = timedelta(hours=12)  # for the first process, which reads storages and lists images
+_LIBRARY = re.compile("gloo/transport|NCCL")
+_T = TypeVar("_T")
+
+
+class ProcessError(UserError):
+    """One of several processes of a training has failed or ended, and the others can't go on without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """What `world` processes do together; with one, nothing. Every process has to call the same in the same order."""
+
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that writes and speaks."""
+        return self.rank == 0
+
+    def share(self, value: _T) -> _T:
+        """The first process's value, in all of them."""
+        if self.world == 1:
+            return value
+        held = [value]
+        with _peers():
+            dist.broadcast_object_list(held, src=0, device=torch.device("cpu"))
+        return held[0]
+
+    def once(self, make: Callable[[], _T]) -> _T:
+        """What the first process makes, or the `UserError` that it raises, in all of them."""
+        if self.world == 1:
+            return make()
+        made: _T | None = None
+        error: UserError | None = None
+        if self.first:
+            try:
+                made = make()
+            except UserError as raised:
+                error = raised
+        made, error = self.share((made, error))
+        if error is not None:
+            raise error
+        return made  # type: ignore[return-value]
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is true in any of them. Among CPUs: no accelerator is waited for."""
+        if self.world == 1:
+            return flag
+        flags = torch.tensor([int(flag)])
+        with _peers():
+            dist.all_reduce(flags, op=dist.ReduceOp.MAX)
+        return bool(flags.item())
+
+    def total(self, values: Tensor) -> Tensor:
+        """The sum over the processes, in place."""
+        if self.world > 1:
+            with _peers():
+                dist.all_reduce(values)
+        return values
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over the processes, in place."""
+        return self.total(values) if self.world == 1 else self.total(values).div_(self.world)
+
+    def union(self, found: Mapping[str, str]) -> dict[str, str]:
+        """What any of them has found."""
+        if self.world == 1:
+            return dict(found)
+        all_found: list[Mapping[str, str]] = [{} for _ in range(self.world)]
+        with _peers():
+            dist.all_gather_object(all_found, found)
+        return {name: text for each in all_found for name, text in each.items()}
+
+
+ALONE = Processes()
+
+
+def started_by_torchrun() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ or {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= os.environ.keys()
+
+
+def own_device(name: str | None) -> str | None:
+    """The device of this process where nothing more is said: with torchrun each has an accelerator of its own.
+
+    Raises `UserError` where one accelerator is named for several processes, or there are fewer than processes.
+    """
+    if not started_by_torchrun():
+        return name
+    local, here = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if name == "cpu" or not torch.cuda.is_available():
+        return name
+    if name not in (None, "cuda"):
+        raise UserError(f"device: {name!r} given; under torchrun allowed: cpu, or cuda, of which each process has one.")
+    if here > (there := torch.cuda.device_count()):
+        raise UserError(f"torchrun started {here} processes here, and there are {there} accelerators: one for each.")
+    return f"cuda:{local}"
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[Processes]:
+    """All processes of this training, together as long as the block lasts; this one alone without torchrun."""
+    if not started_by_torchrun():
+        yield ALONE
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=_WAIT)
+    try:
+        yield Processes(dist.get_rank(), dist.get_world_size())
+    finally:
+        dist.destroy_process_group()
+
+
+@contextmanager
+def _peers() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise failed(error, Processes(dist.get_rank(), dist.get_world_size())) from error
+
+
+def failed(error: Exception, processes: Processes) -> Exception:
+    """What to raise for an error of one of several processes: a loss that is not finite they all have."""
+    if processes.world == 1 or isinstance(error, (UserError, ArithmeticError)):
+        return error
+    if isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and _LIBRARY.search(str(error))):
+        why = str(error).strip().splitlines()[0]
+        return ProcessError(
+            f"another process of this training has ended or can't be reached ({why}). What it said is above, or on "
+            "its host; the same command goes on from the last checkpoint."
+        )
+    told = "".join(traceback.format_exception(error))
+    return ProcessError(f"process {processes.rank} of {processes.world} failed, and the others with it:\n{told}")
