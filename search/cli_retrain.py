@@ -149,13 +149,15 @@ def saving_when_told() -> Iterator[Stop]:
     The exit code is 0 after SIGTERM, which schedulers send to ask for just that, and 130 after Ctrl-C.
     """
     from trainers.imagenet import Halted
+    from trainers.processes import is_first
 
     told = Stop(on_ask=_end_at_once_when_pressed_again)
     try:
         with told.on_signals():
             yield told
     except Halted:
-        print("stopped, and saved after its last update: the same command goes on.", file=sys.stderr)
+        if is_first():
+            print("stopped, and saved after its last update: the same command goes on.", file=sys.stderr)
         raise typer.Exit(0 if told.signal == signal.SIGTERM else 130) from None
     except KeyboardInterrupt:
         print("interrupted: the last checkpoint is kept, the same command goes on.", file=sys.stderr)

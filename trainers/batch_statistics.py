@@ -20,37 +20,38 @@ class RunningStatistics:
     """Of all batch norms of a network, over `accumulate` batches in this process and those of the others."""
 
     def __init__(self, net: nn.Module, accumulate: int, processes: Processes) -> None:
-        norms = [module for module in net.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
-        self._norms = [(norm, norm.momentum) for norm in norms if norm.momentum is not None]
-        self._buffers = [
-            buffer for norm in norms for buffer in (norm.running_mean, norm.running_var) if buffer is not None
-        ]
+        norms = [module for module in net.modules() if isinstance(module, _BatchNorm)]
+        both = (buffer for norm in norms for buffer in (norm.running_mean, norm.running_var))
+        self._buffers = [buffer for buffer in both if buffer is not None]
         self.accumulate, self.processes = accumulate, processes
+        self._start = self._sum = torch.empty(0)
 
     @contextmanager
     def batch(self, number: int) -> Iterator[None]:
-        """Of an update, counted from 0: after all K the running statistics are as above.
+        """One of `accumulate` in an update, counted from 0: each begins with the same statistics, and their mean stays.
 
-        The k-th of them has the momentum (m / K) / (1 - (K - k) m / K), k from 1, which leaves each of them m / K.
+        To lower the momentum instead would make a compiled network compile anew for each of them.
         """
-        if self.accumulate == 1:
+        if self.accumulate == 1 or not self._buffers:
             yield
             return
-        for norm, momentum in self._norms:
-            each = momentum / self.accumulate
-            norm.momentum = each / (1 - (self.accumulate - 1 - number) * each)
-        try:
-            yield
-        finally:
-            for norm, momentum in self._norms:
-                norm.momentum = momentum
+        if number == 0:
+            self._start = self._flat()
+            self._sum = torch.zeros_like(self._start)
+        yield
+        self._sum += self._flat()
+        self._set(self._start if number + 1 < self.accumulate else self._sum / self.accumulate)
 
-    @torch.no_grad()
     def unite(self) -> None:
         """The mean over the processes, after each of them has seen its batches of an update."""
-        if self.processes.world == 1 or not self._buffers:
-            return
-        flat = self.processes.mean(torch.cat([buffer.flatten() for buffer in self._buffers]))
-        parts: tuple[Tensor, ...] = flat.split([buffer.numel() for buffer in self._buffers])
+        if self.processes.world > 1 and self._buffers:
+            self._set(self.processes.mean(self._flat()))
+
+    def _flat(self) -> Tensor:
+        return torch.cat([buffer.flatten() for buffer in self._buffers])
+
+    @torch.no_grad()
+    def _set(self, flat: Tensor) -> None:
+        parts = flat.split([buffer.numel() for buffer in self._buffers])
         for buffer, part in zip(self._buffers, parts, strict=True):
             buffer.copy_(part.view_as(buffer))

@@ -100,6 +100,11 @@ def started_by_torchrun() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ or {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= os.environ.keys()
 
 
+def is_first() -> bool:
+    """Known before the processes have joined, and after they have parted."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def own_device(name: str | None) -> str | None:
     """The device of this process where nothing more is said: with torchrun each has an accelerator of its own.
 
