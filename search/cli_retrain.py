@@ -76,6 +76,7 @@ def retrain_command(
     ] = Path("retrain"),
     storage: STORAGE = STORAGE_DEFAULT,
     keep: Annotated[int, typer.Option(min=0, help="Checkpoints of so many last epochs stay, and the best.")] = 2,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Events for it beside epochs.csv.")] = False,
     device: DEVICE = None,
     precision: Annotated[str, typer.Option(help="auto (measured once) | float32 | bfloat16 | float16.")] = "auto",
     accumulate: Annotated[
@@ -100,6 +101,7 @@ def retrain_command(
         settings or [], epochs=epochs, batch_size=batch_size, learning_rate=learning_rate
     )
     check_storage(storage)
+    from search.retraining_watch import check_tensorboard
     from search.retrainings import Task, follow, lead, one_voice
     from search.seeds import seeds_from
     from trainers.environment import pick_device
@@ -107,6 +109,8 @@ def retrain_command(
     from trainers.imagenet import check_request, image_set
     from trainers.processes import joined, own_device
 
+    if tensorboard:
+        check_tensorboard()
     prepare_machine(backbone, image_size, own := own_device(device), None, threads)
     with one_voice(), joined(pick_device(own)) as processes:
         execution = Execution(
@@ -136,7 +140,7 @@ def retrain_command(
                 follow(images, processes, told, **given)
                 return
             with open_storage(storage) as store:
-                rows = lead(tasks, images, store, processes, told, **given)
+                rows = lead(tasks, images, store, processes, told, tensorboard=tensorboard, **given)
     _tell(rows, as_json=as_json)
     if any(row.status == "failed" for row in rows):
         raise typer.Exit(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from results.exchange import readable
 from results.row import Row
 from results.store import Store
 from search.recording import keep_recipe, record, running_row
+from search.retraining_watch import PICTURE, RetrainingWatch, say
 from search_space import AttentionDesign, Layered
 from trainers import Outcome, imagenet
 from trainers.factories import versioned
@@ -28,6 +28,7 @@ def retrain(
     seed: int = 0,
     output: Path,
     execution: Execution | None = None,
+    tensorboard: bool = False,
     stop: Callable[[], bool] = lambda: False,
     begin: Callable[[], None] = lambda: None,
 ) -> Row:
@@ -40,6 +41,7 @@ def retrain(
     """
     recipe, execution = recipe or RetrainRecipe(), execution or Execution()
     imagenet.check_request(design, backbone=backbone, image_size=image_size, recipe=recipe, execution=execution)
+    watch = RetrainingWatch(recipe.epochs, output, tensorboard=tensorboard)
     context = {
         "data": images.name,
         "data_hash": images.content_hash,
@@ -55,7 +57,7 @@ def retrain(
 
     def training() -> Outcome:
         begin()
-        _say(
+        say(
             f"{design} in {backbone}: {len(images.train.labels):,} images of {images.name}, "
             f"{len(images.classes)} classes"
         )
@@ -69,17 +71,19 @@ def retrain(
             output=output,
             execution=execution,
             stop=stop,
-            on_epoch=lambda record: _say(epoch_line(record, recipe.epochs)),
+            on_epoch=watch.epoch,
         )
 
     keep_recipe(recipe, store)
     row, trained = record(running_row(design, seed, context, scale=recipe.scale), store, training, stopped=stop)
     if not trained:
-        _say(readable(_why_not_trained(row)))
-    elif row.status == "complete":
-        _say(f"weights: {output / 'model.pt'}")
+        say(readable(_why_not_trained(row)))
+    else:
+        watch.end(row)
+        if row.status == "complete":
+            say(f"weights: {output / 'model.pt'}, curves: {output / PICTURE}")
     if row.settled:
-        _say(f"settled: {row.settled}")
+        say(f"settled: {row.settled}")
     return row
 
 
@@ -87,17 +91,3 @@ def _why_not_trained(found: Row) -> str:
     if found.status == "running":
         return f"{found.design}: running in another process ({found.owner})"
     return f"{found.design}: {found.status} in the storage already, answered from its row; nothing was trained"
-
-
-def epoch_line(record: dict[str, float], epochs: int) -> str:
-    top5 = f"  top-5 {record['top5']:.2%}" if "top5" in record else ""
-    corrupt = f"  {record['corrupt']:.0f} corrupt" if "corrupt" in record else ""
-    losses = f"loss {record['loss']:.3f}  train loss {record['train_loss']:.3f}"
-    return (
-        f"epoch {record['epoch']:.0f}/{epochs}  top-1 {record['accuracy']:.2%}{top5}  {losses}"
-        f"  {record['images_per_second']:.0f} images/s{corrupt}"
-    )
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

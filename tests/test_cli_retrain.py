@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from retrain_tree import make_tree
 from test_results_row import a_row
+from together import commanded
 
 from results import open_store
 
@@ -107,3 +108,21 @@ def test_what_names_no_training_is_refused_before_anything_is_made(
     given = [searched if word == "SEARCHED" else word for word in words]
     done = attnas("retrain", *given, "--data", tree, "--backbone", "resnet8")
     assert done.code == 2 and said in done.err and not Path("attnas.db").exists() and not Path("retrain").exists()
+
+
+def test_of_several_processes_one_writes_and_speaks_and_all_end_together(tree: Path, tmp_path: Path) -> None:
+    words = ("retrain", "se", "none", "--data", "pets", *SMALL, "--storage", "sqlite:///rows.db")
+    first, other = commanded(tmp_path, *words)
+    assert (first[0], other[0]) == (0, 0) and other[1:] == ("", ""), (first, other)
+    assert first[2].count("epoch 1/1") == 2 and first[1].count("top-1") == 2
+    with open_store(f"sqlite:///{tmp_path}/rows.db") as store:
+        rows = store.rows()
+    assert [(row.status, row.attempts) for row in rows] == [("complete", 1)] * 2
+    assert all(row.hardware.startswith("2 x ") for row in rows)
+    again = commanded(tmp_path, *words)
+    assert [code for code, *_ in again] == [0, 0] and again[0][2].count("nothing was trained") == 2
+    wrong = commanded(tmp_path, *words, "--accumulate", 3)
+    assert [code for code, *_ in wrong] == [2, 2]
+    assert "8 over 2 x 3 batches" in wrong[0][2] and wrong[1][1:] == ("", "")
+    nowhere = commanded(tmp_path, *words, "--from", "sqlite:///none.db", "--top", 1)
+    assert [code for code, *_ in nowhere] == [2, 2] and "none.db" in nowhere[0][2]

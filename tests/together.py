@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,7 @@ from retrain_tree import carried_out
 from search_space import find_design
 
 _SERVED = multiprocessing.get_context("forkserver")
-_SERVED.set_forkserver_preload(["trainers.imagenet_run", "trainers.imagenet"])
-Step = Callable[[], bool]
+_SERVED.set_forkserver_preload(["trainers.imagenet_run", "trainers.imagenet", "search.cli"])
 
 
 def together(tree: Path, output: Path, world: int = 2, **options: Any) -> list[int | None]:
@@ -35,6 +34,41 @@ def together(tree: Path, output: Path, world: int = 2, **options: Any) -> list[i
     return [process.exitcode for process in processes]
 
 
+def commanded(folder: Path, *words: object, world: int = 2) -> list[tuple[int, str, str]]:
+    """`attnas WORDS` typed in `folder`, in `world` processes: the code, the output and the errors of each."""
+    port, codes = free_port(), []
+    places = [folder / f"process{rank}" for rank in range(world)]
+    processes = [
+        _SERVED.Process(target=_command, args=(rank, world, port, folder, place, [str(word) for word in words]))
+        for rank, place in enumerate(places)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+        codes.append(-99 if process.exitcode is None else process.exitcode)
+        process.kill()
+    texts = [[place.with_suffix(end).read_text() for end in (".out", ".err")] for place in places]
+    return [(code, out, err) for code, (out, err) in zip(codes, texts, strict=True)]
+
+
+def _command(rank: int, world: int, port: int, folder: Path, said: Path, words: list[str]) -> None:
+    _as_torchrun(rank, world, port)
+    os.chdir(folder)
+    for number, end in ((1, ".out"), (2, ".err")):
+        os.dup2(os.open(said.with_suffix(end), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    sys.stdout, sys.stderr = (os.fdopen(os.dup(number), "w") for number in (1, 2))
+    sys.argv = ["attnas", *words]
+    from search.cli import main
+
+    main()
+
+
+def _as_torchrun(rank: int, world: int, port: int) -> None:
+    here = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "LOCAL_WORLD_SIZE": world, "MASTER_PORT": port}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1"} | {name: str(value) for name, value in here.items()}
+
+
 def _one(rank: int, world: int, port: int, tree: Path, output: Path, options: dict[str, Any]) -> None:
     import torch
 
@@ -42,7 +76,7 @@ def _one(rank: int, world: int, port: int, tree: Path, output: Path, options: di
     from trainers.processes import ProcessError, joined
 
     torch.set_num_threads(1)
-    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    _as_torchrun(rank, world, port)
     killed, halted = options.pop("killed", {}).get(rank), options.pop("halted", None)
     looks = 0
 

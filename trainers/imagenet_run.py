@@ -6,13 +6,10 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from search_space.errors import UserError
@@ -27,6 +24,7 @@ from trainers.on_machine import on_machine, together_at
 from trainers.outcome import NotFiniteError
 from trainers.precision import autocast, memory_format
 from trainers.timm_import import prepare
+from trainers.training_bar import TrainingBar
 
 prepare()
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD  # noqa: E402
@@ -76,6 +74,8 @@ class Run:
         self.epoch_loss = torch.zeros(
             (), dtype=self.dtype, device=self.device
         )  # of this process: the sum over updates of the epoch
+        an_epoch = self.steps_an_epoch * recipe.batch_size
+        self.bar = TrainingBar(recipe.epochs, an_epoch, shown=self.processes.first)
         self._began, self._before = time.perf_counter(), 0.0
         warmup = recipe.warmup_steps(self.steps_an_epoch)
         self.schedule = CosineLRScheduler(
@@ -132,37 +132,39 @@ class Run:
         Yields a record an epoch, with top5 where there are more than five classes; `images_per_second` leaves the
         measuring out. Raises `Halted` where `stop` says so.
         """
-        for epoch in range(first, self.recipe.epochs + 1):
-            begin, before = time.perf_counter(), self.step
-            with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-                train_loss = self._train_epoch(epoch)
-            images = (self.step - before) * self.recipe.batch_size
-            rate = images / (time.perf_counter() - begin)
-            measured = self._evaluate()
-            self.batches.unite()
-            self.epoch_loss.zero_()
-            yield {
-                "epoch": epoch,
-                "train_loss": train_loss,
-                **measured,
-                **({"corrupt": len(self.batches.corrupt)} if self.batches.corrupt else {}),
-                "learning_rate": self.optimiser.param_groups[0]["lr"],
-                "seconds": self.seconds,
-                "images_per_second": rate,
-            }
+        with self.bar:
+            for epoch in range(first, self.recipe.epochs + 1):
+                begin, before = time.perf_counter(), self.step
+                with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+                    train_loss = self._train_epoch(epoch)
+                images = (self.step - before) * self.recipe.batch_size
+                rate = images / (time.perf_counter() - begin)
+                measured = self._evaluate()
+                self.batches.unite()
+                self.epoch_loss.zero_()
+                yield {
+                    "epoch": epoch,
+                    "train_loss": train_loss,
+                    **measured,
+                    **({"corrupt": len(self.batches.corrupt)} if self.batches.corrupt else {}),
+                    "learning_rate": self.optimiser.param_groups[0]["lr"],
+                    "seconds": self.seconds,
+                    "images_per_second": rate,
+                }
 
     def _train_epoch(self, epoch: int) -> float:
         self.net.train()
         done = self.step - (epoch - 1) * self.steps_an_epoch
         batches = self.batches.train(epoch, done)
-        with self._bar(f"epoch {epoch}/{self.recipe.epochs}", self.steps_an_epoch * self.recipe.batch_size) as advance:
-            advance(done * self.recipe.batch_size)
-            for number in range(done + 1, self.steps_an_epoch + 1):
-                self.epoch_loss += self.update(itertools.islice(batches, self.accumulate))
-                if number % _STEPS_BETWEEN_LOOKS == 0 or number == self.steps_an_epoch:
-                    self._require_finite(self._epoch_loss())
-                advance(self.recipe.batch_size)
-                self._look()
+        self.bar.begin(epoch, done * self.recipe.batch_size)
+        for number in range(done + 1, self.steps_an_epoch + 1):
+            self.epoch_loss += self.update(itertools.islice(batches, self.accumulate))
+            if number % _STEPS_BETWEEN_LOOKS == 0 or number == self.steps_an_epoch:
+                loss = self._epoch_loss()
+                self._require_finite(loss)
+                self.bar.tell(loss=f"loss {loss / number:.3f}")
+            self.bar.advance(self.recipe.batch_size)
+            self._look()
         return self._epoch_loss() / self.steps_an_epoch
 
     def _epoch_loss(self) -> float:
@@ -212,31 +214,28 @@ class Run:
         self.measured.eval()
         hits = torch.zeros(min(5, self.classes), device=self.device)  # right at the first guess, the second...
         total, measured, batches = torch.zeros_like(self.epoch_loss), 0, self.batches.val()
-        with self._bar("measuring", self.val_images) as advance:
-            for _ in range(self.batches.rounds):  # of all processes, that a stop finds them at the same
-                for images, labels in itertools.islice(batches, 1):
-                    truth = labels.to(self.device, non_blocking=True)
-                    with autocast(self.precision, self.device):
-                        logits = self.measured(self._input(images)).to(self.dtype)
-                    hits += (logits.topk(len(hits)).indices == truth[:, None]).sum(0)
-                    total += F.cross_entropy(logits, truth, reduction="sum")
-                    measured += len(labels)
-                    advance(len(labels) * self.processes.world)
-                self._look()
+        self.bar.tell(rate="measuring")
+        for _ in range(self.batches.rounds):  # of all processes, that a stop finds them at the same
+            for images, labels in itertools.islice(batches, 1):
+                truth = labels.to(self.device, non_blocking=True)
+                with autocast(self.precision, self.device):
+                    logits = self.measured(self._input(images)).to(self.dtype)
+                hits += (logits.topk(len(hits)).indices == truth[:, None]).sum(0)
+                total += F.cross_entropy(logits, truth, reduction="sum")
+                measured += len(labels)
+            self._look()
         found = torch.tensor([*hits.tolist(), total.item(), measured], dtype=torch.float64)
         *right, loss, measured = self.processes.total(found).tolist()
         if not measured:
             raise UserError(f"no image of {self.batches.images.name}'s val can be read: nothing can be measured")
         self._require_finite(loss)
         top5 = {"top5": sum(right) / measured} if self.classes > 5 else {}
+        self.bar.tell(top1=f"top-1 {right[0] / measured:.2%}")
         return {"accuracy": right[0] / measured, **top5, "loss": loss / measured}
 
     def _input(self, images: Tensor) -> Tensor:
         images = images.to(self.device, non_blocking=True)
         return normalise(images, self.mean, self.std, dtype=self.dtype, memory_format=self.layout)
-
-    def _bar(self, what: str, images: int) -> AbstractContextManager[Callable[[int], None]]:
-        return _bar(what, images) if self.processes.first else nullcontext(lambda _: None)
 
 
 def _optimiser(net: nn.Module, recipe: RetrainRecipe) -> torch.optim.Optimizer:
@@ -251,21 +250,3 @@ def _optimiser(net: nn.Module, recipe: RetrainRecipe) -> torch.optim.Optimizer:
         **momentum,
     )
     return optimiser
-
-
-@contextmanager
-def _bar(what: str, images: int) -> Iterator[Callable[[int], None]]:
-    """Yield `advance(n)`: a bar with images a second where stderr is a terminal, nothing elsewhere."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-    with Progress(
-        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=True
-    ) as bar:
-        task, start, done = bar.add_task(what, total=images, rate=""), time.perf_counter(), 0
-
-        def advance(number: int) -> None:
-            nonlocal done
-            done += number
-            bar.update(task, completed=done, rate=f"{done / (time.perf_counter() - start):.0f} images/s")
-
-        yield advance

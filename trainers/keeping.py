@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
 from pathlib import Path
 
 from trainers.checkpoint import Checkpoint
 
-LAST, BEST = "last.pt", "best.pt"
+LAST, BEST, TABLE = "last.pt", "best.pt", "epochs.csv"
 
 
 def save(checkpoint: Checkpoint, folder: Path, keep: int) -> None:
@@ -19,6 +20,7 @@ def save(checkpoint: Checkpoint, folder: Path, keep: int) -> None:
     """
     checkpoint.save(folder / LAST)
     name(checkpoint, folder, keep)
+    write_table(checkpoint.curves, folder / TABLE)
 
 
 def name(checkpoint: Checkpoint, folder: Path, keep: int) -> None:
@@ -36,6 +38,17 @@ def name(checkpoint: Checkpoint, folder: Path, keep: int) -> None:
         _also(folder / LAST, folder / f"epoch-{checkpoint.epoch:04d}.pt")
     for old in sorted(folder.glob("epoch-*.pt"))[: -keep or None]:
         old.unlink()
+
+
+def write_table(curves: list[dict[str, float]], path: Path) -> None:
+    """A line an epoch, a column a number; those that only some epochs have are empty in the others."""
+    columns = list(dict.fromkeys(name for record in curves for name in record))
+    part = path.with_name(f"{path.name}.part")
+    with part.open("w", newline="") as file:
+        table = csv.DictWriter(file, columns)
+        table.writeheader()
+        table.writerows(curves)
+    part.replace(path)
 
 
 def _also(path: Path, name: Path) -> None:
