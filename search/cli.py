@@ -14,6 +14,7 @@ from results.exchange import readable
 from search.cli_confirm import EPILOG as CONFIRM_EPILOG
 from search.cli_confirm import confirm_command
 from search.cli_cost import cost
+from search.cli_data import DATA_EPILOG, data
 from search.cli_explain import ABLATE_EPILOG, ablate
 from search.cli_results import app as results_app
 from search.cli_retrain import EPILOG as RETRAIN_EPILOG
@@ -41,6 +42,7 @@ app.command(epilog="Example: attnas dashboard -o dashboard.db && optuna-dashboar
 app.command(epilog="Example: attnas cost fca-ts --backbone resnet50 --image-size 224 --classes 1000 --json")(cost)
 app.add_typer(space_app, name="space")
 app.command(epilog=ABLATE_EPILOG)(ablate)
+app.command(epilog=DATA_EPILOG)(data)
 app.command("retrain", epilog=RETRAIN_EPILOG)(retrain_command)
 
 
