@@ -63,9 +63,8 @@ def _tell(images: ImageSet, found: dict[str, dict[str, int]], corrupt: list[Corr
     if not corrupt:
         print(f"all {total:,} images can be read")
         return
-    print(
-        f"{len(corrupt):,} of {total:,} images can't be read (retrain leaves them out with --skip-corrupt {len(corrupt)}):"
-    )
+    leave_out = f"retrain leaves them out with --skip-corrupt {len(corrupt)}"
+    print(f"{len(corrupt):,} of {total:,} images can't be read ({leave_out}):")
     for each in corrupt:
         print(readable(f"  {each.name}: {each.why}"))
 

@@ -72,7 +72,7 @@ def central(recipe: RetrainRecipe, size: int) -> View:
 
 
 def glance(content: bytes) -> None:
-    """Read an image to its end, its pixels at an eighth of the side. Raises `ImageError` for what training can't use."""
+    """Read an image to its end, at an eighth of its side. Raises `ImageError` for what training can't use."""
     _view(lambda image: decoded(image, 8))(content)
 
 
