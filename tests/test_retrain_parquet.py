@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ from pyarrow import parquet
 from retrain_tree import CLASSES, make_tree
 
 from search_space import UserError
+from trainers.execution import Execution
 from trainers.image_batches import Batches
 from trainers.image_parquet import ParquetPart
 from trainers.image_set import image_set
 from trainers.imagenet import RetrainRecipe
+
+ALONE = Execution(device="cpu", workers=0)
 
 
 def write_parquet(tree: Path, root: Path, *, files: int = 2, group: int = 5, names: bool = True) -> Path:
@@ -60,9 +64,7 @@ def published(tree: Path, tmp_path: Path) -> Path:
 def test_the_same_images_are_the_same_tensors_from_files_and_from_parquet(tree: Path, published: Path) -> None:
     """Of every index the same image, class, crop and mirror: both list the images in the same order here."""
     recipe = RetrainRecipe(batch_size=4)
-    both = [
-        Batches(image_set(root), recipe, image_size=16, seed=3, workers=0, pinned=False) for root in (tree, published)
-    ]
+    both = [Batches(image_set(root), recipe, image_size=16, seed=3, execution=ALONE) for root in (tree, published)]
     for epoch in (1, 2):
         files, rows = (batches.augmented(epoch) for batches in both)
         for index in range(24):
@@ -75,7 +77,11 @@ def test_the_same_images_are_the_same_tensors_from_files_and_from_parquet(tree: 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_epoch_shows_each_image_once_in_an_order_of_its_own(published: Path, workers: int) -> None:
     batches = Batches(
-        image_set(published), RetrainRecipe(batch_size=8), image_size=16, seed=0, workers=workers, pinned=False
+        image_set(published),
+        RetrainRecipe(batch_size=8),
+        image_size=16,
+        seed=0,
+        execution=replace(ALONE, workers=workers),
     )
     first, second = ([labels for _, labels in batches.train(epoch)] for epoch in (1, 2))
     assert torch.cat(first).bincount().tolist() == torch.cat(second).bincount().tolist() == [4] * 6
@@ -153,7 +159,7 @@ def test_a_corrupt_image_is_named_by_file_group_and_row(published: Path, tree: P
     path = sorted((tree / "val" / "b").iterdir())[1]
     path.write_bytes(path.read_bytes()[:600])
     images = image_set(write_parquet(tree, tmp_path / "broken", files=1))
-    batches = Batches(images, RetrainRecipe(batch_size=4), image_size=16, seed=0, workers=0, pinned=False)
+    batches = Batches(images, RetrainRecipe(batch_size=4), image_size=16, seed=0, execution=ALONE)
     with pytest.raises(UserError, match=r"validation-00000-of-00001.parquet, row group 0, row 3: .*runcated"):
         list(batches.val())
 
@@ -165,7 +171,13 @@ def test_png_images_are_read_as_well(tmp_path: Path) -> None:
     for part in ("train", "validation"):
         table = pa.table({"image": [buffer.getvalue()] * 4, "label": [0, 1, 0, 1]})
         parquet.write_table(table, tmp_path / "data" / f"{part}-00000-of-00001.parquet")
-    batches = Batches(image_set(tmp_path), RetrainRecipe(batch_size=4), image_size=16, seed=0, workers=0, pinned=False)
+    batches = Batches(
+        image_set(tmp_path),
+        RetrainRecipe(batch_size=4),
+        image_size=16,
+        seed=0,
+        execution=ALONE,
+    )
     [(images, labels)] = batches.val()
     assert labels.tolist() == [0, 1, 0, 1]
     assert torch.equal(images[:, :, 8, 8], torch.tensor([[9, 99, 199]] * 4, dtype=torch.uint8))

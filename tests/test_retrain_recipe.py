@@ -25,7 +25,7 @@ def run_of(tree: Path, recipe: RetrainRecipe) -> Run:
     """24 training images."""
     facts = image_set(tree)
     net = backbone("resnet8", find_design("se"), num_classes=6)
-    batches = Batches(facts, recipe, image_size=32, seed=0, workers=0, pinned=False)
+    batches = Batches(facts, recipe, image_size=32, seed=0, execution=Execution(device="cpu", workers=0))
     return Run(net, batches, recipe=recipe, seed=0, execution=Execution(device="cpu", precision="float32"))
 
 
@@ -259,7 +259,7 @@ def test_lamb_is_timms_and_has_no_momentum_of_its_own(tmp_path: Path) -> None:
 def test_repeated_augmentation_shows_a_third_of_the_images_three_times_in_three_ways(tmp_path: Path) -> None:
     images = image_set(make_tree(tmp_path / "tree"))
     recipe = RetrainRecipe(batch_size=8, repeats=3)
-    batches = Batches(images, recipe, image_size=32, seed=0, workers=0, pinned=False)
+    batches = Batches(images, recipe, image_size=32, seed=0, execution=Execution(device="cpu", workers=0))
     order = batches.order(1)
     assert len(order) == 24 and len({number % 24 for number in order}) == 8 and len(set(order)) == 24
     views = batches.augmented(1)

@@ -86,7 +86,7 @@ def test_an_accumulated_update_is_that_of_a_plain_loop(tree: Path, tmp_path: Pat
     net = initialised("resnet8", find_design("se"), recipe, seed=0, num_classes=6, image_size=32, drop_path=0.0)
     expected = copy.deepcopy(net).double().train()
     execution = Execution(device="cpu", precision="float64", accumulate=3, workers=0)
-    batches = Batches(image_set(tree), recipe, image_size=32, seed=0, workers=0, pinned=False, accumulate=3)
+    batches = Batches(image_set(tree), recipe, image_size=32, seed=0, execution=execution)
     run = Run(net, batches, recipe=recipe, seed=0, execution=execution)
     run.net.train()
     given = list(batches.train(1))
@@ -151,9 +151,12 @@ def test_where_one_process_is_killed_the_other_says_so_and_they_go_on_to_the_sam
 
 def test_processes_share_every_update_and_every_image_of_val_between_them(tree: Path) -> None:
     images, recipe = image_set(tree), RetrainRecipe(batch_size=12)
-    whole = Batches(images, recipe, image_size=16, seed=0, workers=0, pinned=False)
-    alike: dict[str, Any] = {"image_size": 16, "seed": 0, "workers": 0, "pinned": False, "accumulate": 2}
-    parts = [Batches(images, recipe, processes=Processes(rank, 3), **alike) for rank in range(3)]
+
+    def batches(**options: Any) -> Batches:
+        execution = Execution(device="cpu", workers=0, **options)
+        return Batches(images, recipe, image_size=16, seed=0, execution=execution)
+
+    whole, parts = batches(), [batches(processes=Processes(rank, 3), accumulate=2) for rank in range(3)]
     for skip in (0, 1):
         turns = [part.shares(2, skip) for part in parts]
         in_turn = [number for shares in zip(*turns, strict=True) for share in shares for number in share]

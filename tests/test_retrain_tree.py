@@ -12,6 +12,7 @@ from PIL import Image
 from retrain_tree import CLASSES, make_tree
 
 from search_space import UserError
+from trainers.execution import Execution
 from trainers.image_batches import Batches
 from trainers.image_set import image_set
 from trainers.imagenet import RetrainRecipe
@@ -24,7 +25,9 @@ def tree(tmp_path: Path) -> Path:
 
 def batches(tree: Path, *, workers: int = 0, seed: int = 0, batch_size: int = 5) -> Batches:
     recipe = RetrainRecipe(batch_size=batch_size)
-    return Batches(image_set(tree), recipe, image_size=16, seed=seed, workers=workers, pinned=False)
+    return Batches(
+        image_set(tree), recipe, image_size=16, seed=seed, execution=Execution(device="cpu", workers=workers)
+    )
 
 
 def epoch_of(tree: Path, epoch: int, **options: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -69,7 +69,7 @@ class Execution:
                 f"synchronised batch norm: given on {self.place.type}; allowed: on cuda, where PyTorch has it."
             )
 
-    def settled(self, recipe: RetrainRecipe, saved_precision: str | None) -> Execution:
+    def settled(self, saved_precision: str | None) -> Execution:
         """With the device and the precision that it comes to, the same in all processes."""
         chosen = saved_precision
         if chosen is None:

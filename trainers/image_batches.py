@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from search_space.errors import UserError
+from trainers.execution import Execution
 from trainers.image_decode import ImageError, View, augmenting, central
 from trainers.image_set import ImageSet, Part
 from trainers.imagenet_recipe import RetrainRecipe
-from trainers.processes import ALONE, Processes
 
 
 class Corrupt(NamedTuple):
@@ -80,7 +80,7 @@ def reproducible(seed: int) -> Iterator[None]:
 class Batches:
     """Batches of a set at one size: images uint8 [B, 3, S, S] and labels int64 [B].
 
-    Of the `batch_size` images of an update each process of `processes` gets `accumulate` batches of `micro` images.
+    Of the images of an update each process gets as many batches as `execution` accumulates, all of one size.
 
     An image that can't be read is left out and named in `corrupt`; others of its batch are then seen once more, so that
     every batch has its size. More than `most_corrupt` of them end the training, as does a batch of which none can be
@@ -94,22 +94,17 @@ class Batches:
         *,
         image_size: int,
         seed: int,
-        workers: int,
-        pinned: bool,
-        most_corrupt: int = 0,
-        accumulate: int = 1,
-        processes: Processes = ALONE,
+        execution: Execution,
     ) -> None:
-        self.images, self.seed, self.most_corrupt = images, seed, most_corrupt
-        self.batch_size, self.accumulate, self.processes = recipe.batch_size, accumulate, processes
-        self.micro = recipe.batch_size // (accumulate * processes.world)
+        self.images, self.seed, self.most_corrupt = images, seed, execution.most_corrupt
+        self.batch_size, self.micro, self.processes = recipe.batch_size, execution.micro(recipe), execution.processes
         self.corrupt: dict[str, str] = {}
         self.augment = augmenting(recipe, recipe.train_size(image_size))
         self.central = central(recipe, image_size)
         self.repeats = recipe.repeats
         self.options: dict[str, Any] = {
-            "num_workers": workers,
-            "pin_memory": pinned,
+            "num_workers": execution.workers,
+            "pin_memory": execution.place.type == "cuda",
             "collate_fn": _collate,
             "generator": torch.Generator(),  # else a worker's start would draw from the network's generator
             "worker_init_fn": _outlive_sigterm,
@@ -121,8 +116,8 @@ class Batches:
         return len(self.images.train.labels) // self.batch_size
 
     def train(self, epoch: int, skip: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """This process's batches in the order of (seed, epoch), augmented, `accumulate` an update, after the first
-        `skip` updates; the images that fill no update are others next time."""
+        """This process's batches in the order of (seed, epoch), augmented, after the first `skip` updates; the images
+        that fill no update are others next time."""
         loader = DataLoader(self.augmented(epoch), batch_sampler=self.shares(epoch, skip), **self.options)
         return (_filled(images, labels, corrupt) for images, labels, corrupt in self._each(loader))
 

@@ -87,7 +87,7 @@ def retrain(
     processes = execution.processes
     with own_folder(output) if processes.first else nullcontext(), execution.prepared():
         saved = processes.once(lambda: Checkpoint.load(output / "last.pt", identity))
-        execution = execution.settled(recipe, _saved_precision(execution.precision, saved, output))
+        execution = execution.settled(_saved_precision(execution.precision, saved, output))
         if saved is not None and processes.first:
             keeping.name(saved, output, execution.keep)  # a process that was killed may not have come to it
         earlier = [] if saved is None else saved.curves
@@ -99,17 +99,7 @@ def retrain(
                 keeping.save(checkpoint, output, execution.keep)
 
         def training() -> Epochs:
-            batches = Batches(
-                images,
-                recipe,
-                image_size=image_size,
-                seed=seed,
-                workers=execution.workers,
-                pinned=execution.place.type == "cuda",
-                most_corrupt=execution.most_corrupt,
-                accumulate=execution.accumulate,
-                processes=processes,
-            )
+            batches = Batches(images, recipe, image_size=image_size, seed=seed, execution=execution)
             net = initialised(
                 backbone,
                 design,

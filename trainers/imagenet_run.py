@@ -71,9 +71,7 @@ class Run:
         self.mixing, self.loss = Mixing(recipe, self.classes, seed), loss_of(recipe)
         self.steps_an_epoch = batches.updates
         self.step = 0
-        self.epoch_loss = torch.zeros(
-            (), dtype=self.dtype, device=self.device
-        )  # of this process: the sum over updates of the epoch
+        self.epoch_loss = torch.zeros((), dtype=self.dtype, device=self.device)  # here: the sum over its updates
         an_epoch = self.steps_an_epoch * recipe.batch_size
         self.bar = TrainingBar(recipe.epochs, an_epoch, shown=self.processes.first)
         self._began, self._before = time.perf_counter(), 0.0
@@ -117,7 +115,7 @@ class Run:
             updates=updates,
             epoch_loss=self._epoch_loss() if updates else 0.0,
             scaler=self.scaler.state_dict(),
-            corrupt=self.batches.corrupt,
+            corrupt=self.processes.union(self.batches.corrupt),
             seconds=self.seconds,
         )
 
