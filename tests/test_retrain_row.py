@@ -166,11 +166,15 @@ def test_a_corrupt_image_ends_the_training_by_name_and_gives_the_claim_back(stor
     assert store.rows() == []
 
 
-def test_images_that_cannot_be_read_are_left_out_up_to_a_number_and_counted(store: Store, tmp_path: Path) -> None:
+def test_images_that_cannot_be_read_are_left_out_up_to_a_number_named_and_counted(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     tree = make_tree(tmp_path / "pets")
     for path in (tree / "train" / "f" / "3.jpg", tree / "val" / "a" / "0.jpg"):
         path.write_bytes(path.read_bytes()[:200])
     row = go(tree, store, tmp_path / "out", most_corrupt=2)
+    said = capsys.readouterr().err
+    assert [said.count(f"left out: {tree / name}: ") for name in ("train/f/3.jpg", "val/a/0.jpg")] == [1, 1]
     assert row.status == "complete" and {record["corrupt"] for record in row.curves} == {2}
     measured = row.accuracy * 11  # type: ignore[operator]  # of 12 images
     assert measured == pytest.approx(round(measured))

@@ -6,6 +6,7 @@ import hashlib
 import math
 import random
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -166,6 +167,8 @@ class Batches:
         self._require_few()
 
     def _leave_out(self, name: str, why: str) -> None:
+        if name not in self.corrupt and self.most_corrupt:
+            print(f"left out: {name}: {why}", file=sys.stderr, flush=True)
         self.corrupt[name] = why
         self._require_few()
 
