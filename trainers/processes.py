@@ -17,7 +17,7 @@ from torch import Tensor
 
 from search_space.errors import UserError
 
-_WAIT = timedelta(hours=12)  # for the first process, which reads storages and lists images
+_PATIENCE = timedelta(hours=12)
 _LIBRARY = re.compile("gloo/transport|NCCL")
 _T = TypeVar("_T")
 
@@ -28,10 +28,14 @@ class ProcessError(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """What `world` processes do together; with one, nothing. Every process has to call the same in the same order."""
+    """What `world` processes do together; with one, nothing. Every process has to call the same in the same order.
+
+    `patient` are the same, among CPUs, and may be waited for: the first reads storages and lists images.
+    """
 
     rank: int = 0
     world: int = 1
+    patient: dist.ProcessGroup | None = None
 
     @property
     def first(self) -> bool:
@@ -44,7 +48,7 @@ class Processes:
             return value
         held = [value]
         with _peers():
-            dist.broadcast_object_list(held, src=0, device=torch.device("cpu"))
+            dist.broadcast_object_list(held, src=0, group=self.patient)
         return held[0]
 
     def once(self, make: Callable[[], _T]) -> _T:
@@ -69,14 +73,14 @@ class Processes:
             return flag
         flags = torch.tensor([int(flag)])
         with _peers():
-            dist.all_reduce(flags, op=dist.ReduceOp.MAX)
+            dist.all_reduce(flags, op=dist.ReduceOp.MAX, group=self.patient)
         return bool(flags.item())
 
     def total(self, values: Tensor) -> Tensor:
         """The sum over the processes, in place."""
         if self.world > 1:
             with _peers():
-                dist.all_reduce(values)
+                dist.all_reduce(values, group=None if values.is_cuda else self.patient)
         return values
 
     def mean(self, values: Tensor) -> Tensor:
@@ -89,7 +93,7 @@ class Processes:
             return dict(found)
         all_found: list[Mapping[str, str]] = [{} for _ in range(self.world)]
         with _peers():
-            dist.all_gather_object(all_found, found)
+            dist.all_gather_object(all_found, found, group=self.patient)
         return {name: text for each in all_found for name, text in each.items()}
 
 
@@ -130,9 +134,10 @@ def joined(device: torch.device) -> Iterator[Processes]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=_WAIT)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield Processes(dist.get_rank(), dist.get_world_size())
+        patient = dist.new_group(backend="gloo", timeout=_PATIENCE)
+        yield Processes(dist.get_rank(), dist.get_world_size(), patient)
     finally:
         dist.destroy_process_group()
 
