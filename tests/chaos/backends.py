@@ -20,9 +20,9 @@ _FULL = {
     "ray": {"trained": 12, "inside": 10, "commit": 8, "committed": 4, "actor": 15, "driver": 2, "raylet": 1, "gcs": 1},
 }
 _SMALL = {  # of Ray no driver: to start a cluster again takes longest, and tests/test_ray_engine.py does it
-    "sqlite": {"trained": 2, "inside": 1, "commit": 1, "worker": 1, "driver": 1},
+    "sqlite": {"trained": 1, "inside": 1, "commit": 1, "worker": 1, "driver": 1},
     "postgresql": {"trained": 1, "inside": 1, "commit": 1, "terminate": 1, "crash": 1, "backend": 1},
-    "ray": {"trained": 2, "inside": 1, "commit": 1, "committed": 1, "actor": 1},
+    "ray": {"trained": 1, "inside": 1, "commit": 1, "committed": 1, "actor": 1},
 }
 
 
@@ -57,7 +57,7 @@ def full(backend: str, trials: int, seed: int) -> Plan:
 
 def small(backend: str, seed: int) -> Plan:
     axes = ("squeeze=none,avg,max,dct", "frequencies=low2,top2,top4", "reduction=4,8")
-    return _plan(backend, _SMALL[backend], 40, seed, [word for axis in axes for word in ("--axis", axis)])
+    return _plan(backend, _SMALL[backend], 24, seed, [word for axis in axes for word in ("--axis", axis)])
 
 
 def _plan(backend: str, kinds: dict[str, int], trials: int, seed: int, axes: Sequence[str]) -> Plan:
