@@ -242,7 +242,7 @@ def test_a_new_checkpoint_takes_the_place_of_the_old_one_which_is_never_written_
         Checkpoint(identity="x", precision="float32", model={}, optimiser={}, curves=[]).save(path)
         assert old.read() == before
     assert Checkpoint.load(path, "x") is not None
-    assert sorted(file.name for file in finished.iterdir()) == ["last.pt", "lock", "model.pt"]
+    assert sorted(file.name for file in finished.iterdir()) == ["last.pt", "lock", "model.json", "model.pt"]
 
 
 def test_a_training_goes_on_in_its_own_precision(tree: Path, whole: tuple[Path, Outcome], finished: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from search_space import AttentionDesign, Layered, UserError
 from search_space.sites import check
+from trainers import model_facts
 from trainers.backbones import initialised, sites
 from trainers.checkpoint import Checkpoint, damaged, own_folder, write
 from trainers.environment import pick_device
@@ -21,6 +22,7 @@ from trainers.imagenet_recipe import RetrainRecipe
 from trainers.imagenet_run import Halted, Run
 from trainers.outcome import EpochReport, Epochs, Outcome, observe, settled
 from trainers.precision import pick_precision
+from trainers.retrained import facts_of_training
 from trainers.settings import RecipeError
 
 __all__ = ["Halted", "ImageSet", "RetrainRecipe", "check_request", "image_set", "retrain"]
@@ -69,9 +71,10 @@ def retrain(
 
     `output/last.pt` holds the training after the last finished epoch: the same call goes on from it, to the same
     weights (bit for bit where the device is deterministic, as a CPU is). At the end `output/model.pt` holds the state
-    dict of `backbone(..., scale=recipe.scale, gate_start=recipe.gate_start)`, on the CPU. Order and augmentation depend
-    on seed and epoch, not on `workers`. Up to `most_corrupt` images that can't be read are left out; each epoch's
-    record then says how many. `on_epoch` is called after the epoch's checkpoint.
+    dict of `backbone(..., scale=recipe.scale, gate_start=recipe.gate_start)`, on the CPU, and `output/model.json` says
+    what it is. Order and augmentation depend on seed and epoch, not on `workers`. Up to `most_corrupt` images that
+    can't be read are left out; each epoch's record then says how many. `on_epoch` is called after the epoch's
+    checkpoint.
 
     A training that turns NaN, runs out of memory or raises comes back as a failed outcome with its class and
     traceback; a user's error (impossible design, corrupt image, checkpoint of another run) and Ctrl-C are raised. Where
@@ -87,6 +90,18 @@ def retrain(
     with own_folder(output):
         saved = Checkpoint.load(output / "last.pt", identity)
         chosen = _precision(precision, place, saved, output)
+        facts = facts_of_training(
+            design,
+            images,
+            backbone=backbone,
+            image_size=image_size,
+            recipe=recipe,
+            seed=seed,
+            identity=identity,
+            precision=chosen,
+            device=place,
+        )
+        model_facts.write(output, facts)
         earlier = [] if saved is None else saved.curves
         seconds_before = 0.0 if saved is None else saved.spent
 
@@ -126,6 +141,7 @@ def retrain(
                     raise Halted from None
                 raise
             write(output / "model.pt", {name: value.cpu() for name, value in run.measured.state_dict().items()})
+            model_facts.write(output, facts, curves)
             return settled(design, run.measured)
 
         return observe(
