@@ -122,10 +122,12 @@ def _of_design(
     design: AttentionDesign | Layered, backbone: str | None, folder: Path, image_size: int | None, classes: int | None
 ) -> tuple[ModelFacts, State | None]:
     """The weights of its one retraining in `folder`, else untrained ones."""
+    from search_space import find_design
+
     found = [
         path
         for path, facts in _retrainings(folder)
-        if facts.key == design.key
+        if find_design(facts.design).key == design.key  # not the key of then: what is one design is said today
         and backbone in (None, facts.network)
         and image_size in (None, facts.image_size)
         and classes in (None, len(facts.classes))
@@ -150,15 +152,18 @@ def _of_design(
 
 def _retrainings(folder: Path) -> list[tuple[Path, ModelFacts]]:
     """Folders with weights in it, in order; what can't be read is none."""
+    from search_space import find_design
     from trainers import model_facts
 
     found = []
     for path in sorted(folder.glob(f"*/{model_facts.NAME}")):
         if (path.parent / "model.pt").exists():
             try:
-                found.append((path.parent, model_facts.read(path)))
+                facts = model_facts.read(path)
+                find_design(facts.design)
             except UserError:
                 continue
+            found.append((path.parent, facts))
     return found
 
 

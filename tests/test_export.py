@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,13 +18,16 @@ import pytest
 import timm
 import torch
 import yaml
-from exported_nets import FOLDER, as_trained, images, train
+from exported_nets import FOLDER, RECIPE, as_trained, images, train
+from PIL import Image
 from safetensors import safe_open
 
 from search_space import NONE, PRESETS, find_design
 from trainers import backbone, cost, parity, timm_registry
 from trainers import export as export_module
+from trainers.augment import normalise
 from trainers.export import export
+from trainers.image_decode import central
 from trainers.imagenet_recipe import FCA
 from trainers.retrained import facts_of, retrained
 
@@ -119,6 +123,18 @@ def test_the_card_explains_a_choice_that_training_made_and_shows_no_name_as_mark
     assert "<script>" not in text and "model-index" not in text
 
 
+def test_the_code_of_the_card_runs_and_puts_images_as_the_training_did(folder: Path, taken: Path) -> None:
+    """Oracle: the training's own central crops and network. Its images are too small to be decoded at less."""
+    [code] = re.findall(r"```python\n(.*?)```", (taken / "README.md").read_text(), re.DOTALL)
+    path = folder.parents[1] / "pets" / "val" / "a" / "0.jpg"
+    names: dict[str, Any] = {"image": Image.open(path).convert("RGB")}
+    exec(code.replace("PATH/OF/THIS/FOLDER", str(taken)), names)
+    pixels = central(RECIPE, 32)(path.read_bytes())[None]
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    torch.testing.assert_close(names["logits"], as_trained(folder)(normalise(pixels, mean, std)), atol=1e-5, rtol=0)
+    assert names["net"].pretrained_cfg["label_names"] == list("abcdef")
+
+
 def test_checksums_are_those_of_the_files(taken: Path) -> None:
     lines = [line.split("  ") for line in (taken / "SHA256SUMS").read_text().splitlines()]
     assert {name for _, name in lines} == {"config.json", "model.onnx", "model.pt2", "model.safetensors"}
@@ -188,10 +204,11 @@ def test_parity_allows_a_hundred_thousandth_of_logits_up_to_one_and_a_share_of_l
 
 
 def test_an_export_is_told_and_measured_the_same_in_json(attnas: Attnas, folder: Path) -> None:
-    done = attnas("export", folder, "--to", "here/out", "--no-torch-export")
+    done = attnas("export", folder, "--to", "here/out", "--no-torch-export", "--no-onnx")
     assert done.code == 0, done.err
     assert "on val of folder:pets, 12 images, after epoch 2, seed 0" in done.out
-    assert done.out.count("ONNX Runtime, batch") == 2 and "here/out: model.safetensors" in done.out
+    assert "timm.create_model, batch 3: largest difference of logits 0.0e+00" in done.out
+    assert "here/out: model.safetensors" in done.out
     told = json.loads(attnas("export", folder, "--to", "json", "--no-torch-export", "--no-onnx", "--json").out)
     assert told["trained"] and told["measured"]["images"] == 12 and told["opset"] is None
     assert [check["difference"] for check in told["checks"]] == [0.0, 0.0]

@@ -91,10 +91,10 @@ def _front_matter(facts: ModelFacts) -> str:
 def _summary(exported: Exported, design: AttentionDesign | Layered, places: int) -> str:
     facts, counted = exported.facts, exported.cost
     lines = [] if facts.trained else [_UNTRAINED.format(seed=facts.seed)]
+    attention = f"with the channel attention `{plain(design_text(facts.design))}`{_named(design)} in {places} places"
     lines.append(
-        f"An image classifier: `{plain(facts.network)}` with the channel attention "
-        f"`{plain(design_text(facts.design))}`{_named(design)} in {places} places, for {len(facts.classes)} classes "
-        f"at {facts.image_size} x {facts.image_size} pixels."
+        f"An image classifier: `{plain(facts.network)}` {attention if places else 'without channel attention'}, for "
+        f"{len(facts.classes)} classes at {facts.image_size} x {facts.image_size} pixels."
     )
     lines.append(
         f"- parameters: {counted.params:,}\n- multiply-accumulates: {counted.macs:,} ({counted.convention})\n"
