@@ -138,6 +138,7 @@ def test_the_code_of_the_card_runs_and_puts_images_as_the_training_did(folder: P
 def test_checksums_are_those_of_the_files(taken: Path) -> None:
     lines = [line.split("  ") for line in (taken / "SHA256SUMS").read_text().splitlines()]
     assert {name for _, name in lines} == {"config.json", "model.onnx", "model.pt2", "model.safetensors"}
+    assert len({path.stat().st_mode for path in taken.iterdir()}) == 1  # readable to whom the card is
     for digest, name in lines:
         assert hashlib.sha256((taken / name).read_bytes()).hexdigest() == digest
 
