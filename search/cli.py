@@ -15,7 +15,11 @@ from search.cli_confirm import EPILOG as CONFIRM_EPILOG
 from search.cli_confirm import confirm_command
 from search.cli_cost import cost
 from search.cli_data import DATA_EPILOG, data
+from search.cli_eval import EPILOG as EVAL_EPILOG
+from search.cli_eval import eval_command
 from search.cli_explain import ABLATE_EPILOG, ablate
+from search.cli_export import EPILOG as EXPORT_EPILOG
+from search.cli_export import export_command
 from search.cli_results import app as results_app
 from search.cli_retrain import EPILOG as RETRAIN_EPILOG
 from search.cli_retrain import retrain_command
@@ -44,6 +48,8 @@ app.add_typer(space_app, name="space")
 app.command(epilog=ABLATE_EPILOG)(ablate)
 app.command(epilog=DATA_EPILOG)(data)
 app.command("retrain", epilog=RETRAIN_EPILOG)(retrain_command)
+app.command("export", epilog=EXPORT_EPILOG)(export_command)
+app.command("eval", epilog=EVAL_EPILOG)(eval_command)
 
 
 _OF_A_PLACE = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)

@@ -63,7 +63,7 @@ class Checkpoint:
         if not path.exists():
             return None
         try:
-            found = cls(**_read(path))
+            found = cls(**read(path))
         except Exception as error:  # a damaged file makes the readers raise almost anything
             raise damaged(path, error) from error
         if found.identity != identity:
@@ -103,7 +103,7 @@ class Trunk:
         if not path.exists():
             return None
         try:
-            found = cls(**_read(path))
+            found = cls(**read(path))
         except Exception as error:  # a damaged file makes the readers raise almost anything
             _log.warning("%s is damaged (%s): training from the start.", path, str(error).partition("\n")[0])
             return None
@@ -127,7 +127,8 @@ def damaged(path: Path, error: Exception) -> UserError:
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """What `write` wrote; nothing in the file is executed. A damaged one makes this raise almost anything."""
     with zipfile.ZipFile(path) as archive:
         broken = archive.testzip()  # torch reads its archives without looking at their checksums
     if broken is not None:

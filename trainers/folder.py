@@ -108,12 +108,12 @@ def list_tree(root: Path) -> Listing:
             else ""
         )
         raise UserError(f"{root} has no directory `train`. Expected: {LAYOUT}.{hint}")
-    classes, train = _list_classes(root, "train")
+    classes, train = list_classes(root, "train")
     if len(classes) < 2:
         raise UserError(f"{root}/train has only one class, {classes[0]!r}; a classifier needs at least two.")
     if not (root / "val").is_dir():
         return Listing(root, classes, train, ())
-    test_classes, test = _list_classes(root, "val")
+    test_classes, test = list_classes(root, "val")
     if differing := sorted(set(classes) ^ set(test_classes)):
         raise UserError(
             f"{root}/val and {root}/train must have the same classes; only one of them has: "
@@ -122,8 +122,12 @@ def list_tree(root: Path) -> Listing:
     return Listing(root, classes, train, test)
 
 
-def _list_classes(root: Path, part: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Class names in order and every image's path relative to root."""
+def list_classes(root: Path, part: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Class names in order and every image's path relative to root.
+
+    Raises:
+        UserError: no class folders there, or one without an image.
+    """
     folder = root / part
     images = {entry.name: _image_names(entry) for entry in _folders(folder)}
     classes = tuple(sorted(images))

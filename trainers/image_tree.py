@@ -41,12 +41,14 @@ def tree_set(root: Path) -> ImageSet:
     listing = list_tree(root)
     if not listing.test:
         raise UserError(f"{root} has no directory `val`, which the trained network is measured on. Expected: {LAYOUT}.")
-    label_of = {name: label for label, name in enumerate(listing.classes)}
-    train, val = (
-        TreePart(root, paths, np.array([label_of[path.split("/")[1]] for path in paths], dtype=np.int64))
-        for paths in (listing.train, listing.test)
-    )
+    train, val = (tree_part(root, listing.classes, paths) for paths in (listing.train, listing.test))
     return ImageSet(f"folder:{root.name}", _content_hash(listing), listing.classes, train, val)
+
+
+def tree_part(root: Path, classes: tuple[str, ...], paths: tuple[str, ...]) -> TreePart:
+    """Of the paths PART/<class>/FILE."""
+    label_of = {name: label for label, name in enumerate(classes)}
+    return TreePart(root, paths, np.array([label_of[path.split("/")[1]] for path in paths], dtype=np.int64))
 
 
 def _content_hash(listing: Listing) -> str:

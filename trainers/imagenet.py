@@ -10,9 +10,8 @@ from pathlib import Path
 
 from search_space import AttentionDesign, Layered, UserError
 from search_space.sites import check
-from trainers import keeping
 from trainers.backbones import initialised, sites
-from trainers.checkpoint import Checkpoint, damaged, own_folder, write
+from trainers.checkpoint import Checkpoint, damaged, own_folder
 from trainers.execution import Execution
 from trainers.factories import versioned
 from trainers.image_batches import Batches
@@ -20,8 +19,10 @@ from trainers.image_decode import augmenting
 from trainers.image_set import ImageSet, image_set
 from trainers.imagenet_recipe import RetrainRecipe
 from trainers.imagenet_run import Halted, Run
+from trainers.keeping import Keeper
 from trainers.outcome import EpochReport, Epochs, Outcome, observe, settled
 from trainers.processes import failed
+from trainers.retrained import facts_of_training
 from trainers.settings import RecipeError
 
 __all__ = ["Execution", "Halted", "ImageSet", "RetrainRecipe", "check_request", "image_set", "retrain"]
@@ -67,9 +68,9 @@ def retrain(
     `output/last.pt` holds the training after the last finished epoch: the same call goes on from it, to the same
     weights (bit for bit where the device is deterministic, as a CPU is, and the processes are as many as before). At
     the end `output/model.pt` holds the state dict of `backbone(..., scale=recipe.scale, gate_start=recipe.gate_start)`,
-    on the CPU. Order and augmentation depend on seed and epoch, not on workers and processes. `best.pt` and
-    `epoch-*.pt` are checkpoints as `last.pt`: see `trainers.keeping`. Where images were left out, each epoch's record
-    says how many. `on_epoch` is called after the epoch's checkpoint.
+    on the CPU, and `output/model.json` says what it is. Order and augmentation depend on seed and epoch, not on workers
+    and processes. `best.pt` and `epoch-*.pt` are checkpoints as `last.pt`: see `trainers.keeping`. Where images were
+    left out, each epoch's record says how many. `on_epoch` is called after the epoch's checkpoint.
 
     A training that turns NaN, runs out of memory or raises comes back as a failed outcome with its class and
     traceback; a user's error (impossible design, corrupt image, checkpoint of another run, a process that was lost) and
@@ -88,15 +89,21 @@ def retrain(
     with own_folder(output) if processes.first else nullcontext(), execution.prepared():
         saved = processes.once(lambda: Checkpoint.load(output / "last.pt", identity))
         execution = execution.settled(_saved_precision(execution.precision, saved, output))
-        if saved is not None and processes.first:
-            keeping.name(saved, output, execution.keep)  # a process that was killed may not have come to it
+        facts = facts_of_training(
+            design,
+            images,
+            backbone=backbone,
+            image_size=image_size,
+            recipe=recipe,
+            seed=seed,
+            identity=identity,
+            precision=execution.precision,
+            device=execution.place,
+        )
+        kept = Keeper(output, identity, facts, keep=execution.keep, writes=processes.first)
+        kept.begin(saved)
         earlier = [] if saved is None else saved.curves
         seconds_before = 0.0 if saved is None else saved.spent
-
-        def keep(run: Run, curves: list[dict[str, float]]) -> None:
-            checkpoint = run.checkpoint(identity, curves)
-            if processes.first:
-                keeping.save(checkpoint, output, execution.keep)
 
         def training() -> Epochs:
             batches = Batches(images, recipe, image_size=image_size, seed=seed, execution=execution)
@@ -116,17 +123,16 @@ def retrain(
             try:
                 for record in run.epochs(len(curves) + 1):
                     curves.append(record)
-                    keep(run, curves)
+                    kept.now(run, curves)
                     yield record
             except Halted:
-                keep(run, curves)
+                kept.now(run, curves)
                 raise
             except Exception as error:
                 if stop():  # a signal to all processes may end a worker first: the last checkpoint stands
                     raise Halted from None
                 raise failed(error, processes) from error
-            if processes.first:
-                write(output / "model.pt", {name: value.cpu() for name, value in run.measured.state_dict().items()})
+            kept.end(run, curves)
             return settled(design, run.measured)
 
         outcome = observe(

@@ -5,22 +5,51 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from trainers.checkpoint import Checkpoint
+from trainers import model_facts
+from trainers.checkpoint import Checkpoint, write
+from trainers.model_facts import ModelFacts
 
-LAST, BEST, TABLE = "last.pt", "best.pt", "epochs.csv"
+if TYPE_CHECKING:
+    from trainers.imagenet_run import Run
+
+LAST, BEST, MODEL, TABLE = "last.pt", "best.pt", "model.pt", "epochs.csv"
 
 
-def save(checkpoint: Checkpoint, folder: Path, keep: int) -> None:
-    """Write `last.pt`, and name it.
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """What a training leaves in its folder; of several processes one `writes`. Raises `UserError` where it can't be
+    written; the checkpoints before stay."""
 
-    Raises:
-        UserError: it can't be written; the checkpoints before stay.
-    """
-    checkpoint.save(folder / LAST)
-    name(checkpoint, folder, keep)
-    write_table(checkpoint.curves, folder / TABLE)
+    folder: Path
+    identity: str
+    facts: ModelFacts
+    keep: int
+    writes: bool
+
+    def begin(self, saved: Checkpoint | None) -> None:
+        if not self.writes:
+            return
+        model_facts.write(self.folder, self.facts)
+        if saved is not None:
+            name(saved, self.folder, self.keep)  # a process that was killed may not have come to it
+
+    def now(self, run: Run, curves: list[dict[str, float]]) -> None:
+        """After an epoch, or at any update. All processes have to make the checkpoint."""
+        checkpoint = run.checkpoint(self.identity, curves)
+        if self.writes:
+            checkpoint.save(self.folder / LAST)
+            name(checkpoint, self.folder, self.keep)
+            write_table(curves, self.folder / TABLE)
+
+    def end(self, run: Run, curves: list[dict[str, float]]) -> None:
+        if self.writes:
+            state = {name: value.cpu() for name, value in run.measured.state_dict().items()}
+            write(self.folder / MODEL, state)
+            model_facts.write(self.folder, self.facts, curves)
 
 
 def name(checkpoint: Checkpoint, folder: Path, keep: int) -> None:

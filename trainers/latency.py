@@ -67,6 +67,16 @@ def latency(
     return found
 
 
+def repeated(step: Callable[[], object], *, repeats: int, threads: int) -> list[float]:
+    """Seconds of a step in each of the turns, after a warm-up; a turn runs it as often as fills 0.05 s, and an
+    accelerator is waited for."""
+    if repeats < 2:
+        raise UserError(f"latency: {repeats} repeats given; allowed: 2 or more.")
+    timer = Timer("step()", globals={"step": step}, num_threads=threads)
+    count = _warm_up(timer)
+    return [timer.timeit(count).mean for _ in range(repeats)]
+
+
 def _timer(net: nn.Module, x: torch.Tensor, phase: str, dtype: torch.dtype, threads: int) -> Timer:
     cast = nullcontext() if dtype == torch.float32 else torch.autocast(x.device.type, dtype)
 
