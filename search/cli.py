@@ -44,6 +44,13 @@ app.command(epilog=ABLATE_EPILOG)(ablate)
 app.command("retrain", epilog=RETRAIN_EPILOG)(retrain_command)
 
 
+@app.callback()
+def prepare(context: typer.Context) -> None:
+    """Runs before each command."""
+    if context.invoked_subcommand != "results":
+        gc.enable()
+
+
 _OF_A_PLACE = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
 """What the user's own place is like, and no fault of ours."""
 

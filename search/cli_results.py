@@ -51,8 +51,8 @@ app.command("import", epilog=IMPORT_EPILOG)(import_results)
 @app.callback()
 def prepare(context: typer.Context) -> None:
     """Runs before each command. A question ends at once, with its process: nothing it makes is worth collecting."""
-    if context.invoked_subcommand not in ("import", "export", "report"):
-        gc.disable()
+    if context.invoked_subcommand in ("import", "export", "report"):
+        gc.enable()
 
 
 @app.command(epilog="Example: attnas results top -n 5 --by loss --columns design,squeeze,n,accuracy,loss")
