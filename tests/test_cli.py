@@ -40,6 +40,20 @@ def test_help_starts_without_any_heavy_library():
     assert "search" in done.stdout and "results" in done.stdout
 
 
+def test_a_command_imports_none_of_the_others():
+    code = (
+        "import sys; sys.argv = ['attnas', 'results', 'columns']\n"
+        "from search.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "others = {'search.cli_search', 'search.cli_studies', 'search.cli_explain'} & sys.modules.keys()\n"
+        "assert not others, others"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "accuracy" in done.stdout
+
+
 def test_a_database_can_be_asked_before_pandas_is_imported():
     """Both take a third of a second, and they do so at once."""
     asked = "import sys, search.asking, search.cli_look, results.store; sys.exit('pandas' in sys.modules)"
