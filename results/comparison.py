@@ -66,15 +66,20 @@ def compare(rows: pd.DataFrame, a: Side, b: Side, lines: pd.DataFrame | None = N
         of_side = rows[complete & _chosen(rows, side)]
         sides[name] = of_side.drop_duplicates([*GROUP, "seed"])
     networks = {network for side in sides.values() for network in side["network_key"]}
-    summary = summary[summary["network_key"].isin(networks)]
+    means = _by_context(summary[summary["network_key"].isin(networks)])
+    there = {name: _by_context(side) for name, side in sides.items()}
     found = [
-        _line(context, {name: side[_of(side, context)] for name, side in sides.items()}, summary, luck[context])
+        _line(context, {name: parts[context] for name, parts in there.items()}, means[context], luck[context])
         for context in luck
-        if all(_of(side, context).any() for side in sides.values())
+        if all(context in parts for parts in there.values())
     ]
     if not found:
         raise UserError(_nothing(a, b, sides))
     return pd.DataFrame(found)
+
+
+def _by_context(rows: pd.DataFrame) -> dict[Any, pd.DataFrame]:
+    return dict(iter(rows.groupby(list(CONTEXT))))
 
 
 def _of_all(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[Any, Spread]]:
@@ -82,10 +87,6 @@ def _of_all(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[Any, Spread]]:
     lines = lines_of(rows)
     luck = {tuple(lines[list(CONTEXT)].iloc[here[0]]): of_runs for here, of_runs in spreads(lines)}
     return summarise(lines), luck
-
-
-def _of(rows: pd.DataFrame, context: Any) -> pd.Series:
-    return (rows[list(CONTEXT)] == list(context)).all(axis=1)
 
 
 def _chosen(frame: pd.DataFrame, side: Side) -> pd.Series:
@@ -97,7 +98,7 @@ def _chosen(frame: pd.DataFrame, side: Side) -> pd.Series:
 
 def _line(context: Any, rows: dict[str, pd.DataFrame], summary: pd.DataFrame, luck: Spread) -> dict[str, Any]:
     networks = {name: side["network_key"].iloc[0] for name, side in rows.items()}
-    of_context = summary[_of(summary, context)].set_index("network_key")
+    of_context = summary.set_index("network_key")
     line = dict(zip(CONTEXT, context, strict=True)) | {name: of_context[name].iloc[0] for name in LABELS}
     if networks["a"] == networks["b"]:
         design = rows["a"]["design"].iloc[0]

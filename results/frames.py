@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -62,22 +62,18 @@ def sorted_frame(frame: pd.DataFrame, sort: Sequence[str], limit: int | None = N
 
 
 def read_columns(connection: Connection, statement: sa.Select[Any]) -> pd.DataFrame:
-    """What a statement finds: text, numbers (a missing one is NaN) and JSON values, by the types of its columns.
-
-    The database works while pandas is imported: neither waits for the other.
-    """
+    """What a statement finds: text, numbers (a missing one is NaN) and JSON values, by the types of its columns."""
     chosen = list(statement.selected_columns)
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        begun = pool.submit(connection.execute, statement)
-        import pandas as pd
-        import pyarrow as pa
+    found = connection.execute(statement)
+    import pandas as pd
+    import pyarrow as pa
 
-        found = begun.result()
+    make = [_maker(column) for column in chosen]
     parts: list[list[Any]] = [[] for _ in chosen]
     with _no_collection():
         for cells in _fetch(found, chosen):
-            for column, part, values in zip(chosen, parts, cells, strict=True):
-                part.append(_array(column, values))
+            for array_of, part, values in zip(make, parts, cells, strict=True):
+                part.append(array_of(values))
         made = {c.name: _whole(c, part) for c, part in zip(chosen, parts, strict=True)}
         frame = pa.table({name: array for name, array in made.items() if not isinstance(array, list)}).to_pandas()
         return frame if len(made) == frame.shape[1] else pd.DataFrame({n: frame.get(n, made[n]) for n in made})
@@ -96,15 +92,16 @@ def _fetch(found: sa.CursorResult[Any], chosen: Sequence[sa.ColumnElement[Any]])
     found.close()
 
 
-def _array(column: sa.ColumnElement[Any], values: tuple[Any, ...]) -> Any:
+def _maker(column: sa.ColumnElement[Any]) -> Callable[[tuple[Any, ...]], Any]:
+    """What makes an array of some values of the column."""
     import numpy as np
     import pyarrow as pa
 
     if isinstance(column.type, sa.JSON):
-        return values
+        return tuple
     if isinstance(column.type, sa.Double | sa.BigInteger):
-        return np.array(values, dtype=_number(column))
-    return pa.array(values, pa.large_string())
+        return partial(np.array, dtype=np.dtype(_number(column)))
+    return partial(pa.array, type=pa.large_string())
 
 
 def _whole(column: sa.ColumnElement[Any], parts: list[Any]) -> Any:

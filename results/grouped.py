@@ -59,10 +59,13 @@ class Grouped:
         values, kinds = pd.factorize(self.rows[column], sort=True)
         many = 1 + len(kinds)
         pairs = np.unique(self.codes[values >= 0] * many + values[values >= 0])
-        found: list[Any] = [None] * len(self)
-        for group, text in zip((pairs // many).tolist(), kinds.take(pairs % many).tolist(), strict=True):
-            found[group] = text if found[group] is None else f"{found[group]}{sign}{text}"
-        return found
+        groups, texts = pairs // many, kinds.take(pairs % many).to_numpy(dtype=object)
+        is_first = np.diff(groups, prepend=-1) > 0
+        found = np.full(len(self), None, dtype=object)
+        found[groups[is_first]] = texts[is_first]
+        for group, text in zip(groups[~is_first].tolist(), texts[~is_first], strict=True):
+            found[group] += sign + text
+        return found.tolist()
 
     def _values(self, column: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         values = self.rows[column].to_numpy(dtype=float, na_value=np.nan)

@@ -1,4 +1,7 @@
-"""How many seeds tell two designs apart, and how well a ranking of so many seeds can agree with the truth."""
+"""How many seeds tell two designs apart, and how well a ranking of so many seeds can agree with the truth.
+
+SciPy is imported where its functions are used: it takes a tenth of a second, and a comparison of two needs none.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import fdtri, gammainccinv, nctdtr, stdtrit
 
 from results.spread import LEVEL, Spread
+from results.student import beyond, quantile
 from search_space.errors import UserError
 
 POWER = 0.8
@@ -46,14 +49,15 @@ def seeds_in_words(seeds: float) -> str:
 
 def _found(n: int, effect: float, level: float, paired: bool) -> float:
     df, shift = (n - 1, effect * n**0.5) if paired else (2 * (n - 1), effect * (n / 2) ** 0.5)
-    threshold = stdtrit(df, 0.5 + level / 2)
-    return float(1 - nctdtr(df, shift, threshold) + nctdtr(df, shift, -threshold))
+    return beyond(quantile(0.5 + level / 2, df), df, shift)
 
 
 def within_interval(luck: Spread, level: float = LEVEL) -> tuple[float, float]:
     """Confidence interval of the deviation between seeds: df s^2 / sigma^2 is chi-square. NaN if nothing is known."""
     if luck.df < 1:
         return math.nan, math.nan
+    from scipy.special import gammainccinv
+
     upper, lower = (2 * gammainccinv(luck.df / 2, tail) for tail in (0.5 - level / 2, 0.5 + level / 2))
     return luck.within * (luck.df / upper) ** 0.5, luck.within * (luck.df / lower) ** 0.5
 
@@ -66,6 +70,8 @@ def ratio_interval(luck: Spread, level: float = LEVEL) -> tuple[float, float]:
     """
     if luck.designs < 2 or not luck.within > 0:
         return math.nan, math.nan
+    from scipy.special import fdtri
+
     ends = (float(fdtri(luck.designs - 1, luck.df, quantile)) for quantile in (0.5 + level / 2, 0.5 - level / 2))
     low, high = (_ratio_where(end, luck) for end in ends)
     return low, high
@@ -73,7 +79,7 @@ def ratio_interval(luck: Spread, level: float = LEVEL) -> tuple[float, float]:
 
 def _ratio_where(f: float, luck: Spread) -> float:
     """The ratio at which the weighted mean square of designs is `f` times that of seeds; 0 if it is less everywhere."""
-    from scipy.optimize import brentq  # takes a tenth of a second to import
+    from scipy.optimize import brentq
 
     def above(ratio: float) -> float:
         weights = luck.n / (1 + luck.n * ratio)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 import pandas as pd
 
+from results.grouped import Grouped
 from results.ranks import fronts
 from results.row import CONTEXT
 from results.summary import MACHINE, METRICS, machines, summarise
@@ -33,12 +34,12 @@ def top(frame: pd.DataFrame, n: int = 10, by: str = "expected") -> pd.DataFrame:
     _check_comparable(summary, [by])
     better = summary[by].fillna(summary["accuracy"]) if by == "expected" else summary[by]
     tied = "seconds" if by == "loss" else "loss"
-    columns = {"_by": METRICS[by], "accuracy": False, tied: True, "network_key": True}
+    columns = {"_context": True, "_by": METRICS[by], "accuracy": False, tied: True, "network_key": True}
     if by != "expected":
         del columns["accuracy"]
-    order = [True] * len(_CONTEXT) + list(columns.values())
-    ranked = summary.assign(_by=better).sort_values([*_CONTEXT, *columns], ascending=order, ignore_index=True)
-    return ranked.groupby(_CONTEXT).head(n).reset_index(drop=True).drop(columns="_by")
+    keys = summary.assign(_context=Grouped(summary, _CONTEXT).codes, _by=better)[list(columns)].reset_index(drop=True)
+    ranked = keys.sort_values(list(columns), ascending=list(columns.values()))
+    return summary.iloc[ranked.groupby("_context").head(n).index].reset_index(drop=True)
 
 
 def criterion(best: pd.DataFrame) -> str:

@@ -66,9 +66,9 @@ def deviation(lines: pd.DataFrame) -> NDArray[np.float64]:
 
 def spreads(lines: pd.DataFrame) -> Iterator[tuple[NDArray[np.intp], Spread]]:
     """The positions of the lines of each context, and the spread of its runs."""
+    n, accuracy, squares = (lines[name].to_numpy() for name in ("n", "accuracy", "squares"))
     for here in members(Grouped(lines, CONTEXT).codes):
-        there = lines.iloc[here]
-        yield here, spread_of(there["n"].to_numpy(), there["accuracy"].to_numpy(), float(there["squares"].sum()))
+        yield here, spread_of(n[here], accuracy[here], float(squares[here].sum()))
 
 
 def machines(summary: pd.DataFrame) -> list[str]:

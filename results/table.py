@@ -33,7 +33,7 @@ EVALUATIONS = sa.Table(
     "evaluations",
     METADATA,
     sa.Column("identity", sa.String(32), primary_key=True),
-    *(_column(name, get_type_hints(Row)[name]) for name in COLUMNS if name != "identity"),
+    *(_column(name, hint) for name, hint in get_type_hints(Row).items()),
     # The order of commits, which no clock tells: 0 while running, or finished before the column was there.
     sa.Column("seq", sa.BigInteger, nullable=False),
     sa.Index("evaluations_changes", "status", "seq"),

@@ -1,6 +1,6 @@
 """How `top`, `pareto` and `query` read, sort, cut and print: one way for all three.
 
-What ranks is imported once the database has been asked: it works while pandas and SciPy are imported.
+What ranks is imported while the database works.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from results.columns import AXES, HEAVY, check_columns, columns_to_group
 from results.exchange import readable
 from results.frames import frame_of, opened, sorted_frame
 from results.lines import SUMMARY, lines
+from results.meanwhile import imported
 from results.published import presets
 from results.row import COLUMNS, CONTEXT, MEASURED
 from search.result_options import names
-from search.tables import MOST_ON_SCREEN, Output, context_line, deliver, markdown, records, table, with_interval
+from search.tables import MOST_ON_SCREEN, Output, context_line, deliver, markdown, records, table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,9 +79,10 @@ class Asking:
 
     def query(self, group_by: list[str]) -> None:
         if group_by:
+            groups = self._groups(group_by)
             from search.notes import on_groups
 
-            self._emit(self._groups(group_by), [*group_by, *_GROUPED], on_groups)
+            self._emit(groups, [*group_by, *_GROUPED], on_groups)
             return
         self._check([*COLUMNS, *AXES])
         wanted = self.columns or [name for name in COLUMNS if name not in HEAVY]
@@ -89,10 +91,10 @@ class Asking:
         read = dict.fromkeys([*wanted, *(self._sorted_by if by_axes else ()), "started", "design"])
         columns = [name for name in read if name not in AXES]
         one_more = limit and limit + 1
-        if by_axes:
-            frame = sorted_frame(with_axes(frame_of(self.storages, self.where, columns)), self.sort, one_more)
-        else:
-            frame = self._with_axes(frame_of(self.storages, self.where, columns, self.sort, one_more))
+        sort, most = ([], None) if by_axes else (self.sort, one_more)
+        with opened(self.storages) as stores, imported("pandas"):
+            frame = frame_of(stores, self.where, columns, sort, most)
+        frame = sorted_frame(with_axes(frame), self.sort, one_more) if by_axes else self._with_axes(frame)
         shown = frame[wanted].head(limit) if limit else frame[wanted]
         deliver(shown, self.output, self.columns or _known(shown, [*_ROWS, "settled"]))
         if self.limit is None and len(shown) < len(frame):
@@ -111,10 +113,13 @@ class Asking:
 
     def _lines(self) -> pd.DataFrame:
         self._check([*SUMMARY, "preset", *AXES])
-        return lines(self.storages, self.where, epochs=self.epochs)
+        with opened(self.storages) as stores, imported("results.ranking"):
+            return lines(stores, self.where, epochs=self.epochs)
 
     def _groups(self, group_by: list[str]) -> pd.DataFrame:
-        read = lines(self.storages, self.where, columns_to_group(group_by), self.epochs)
+        columns = columns_to_group(group_by)
+        with opened(self.storages) as stores, imported("results.grouping"):
+            read = lines(stores, self.where, columns, self.epochs)
         from results.grouping import group
 
         groups = group(read, group_by)
@@ -141,20 +146,22 @@ class Asking:
 
     def _emit(self, frame: pd.DataFrame, columns: list[str], notes: Notes) -> None:
         """Lines of several contexts: as data all of them, to read a table a context."""
-        frame = sorted_frame(frame, self.sort, self.limit or None)
+        frame = sorted_frame(frame, self.sort, self.limit or None).reset_index(drop=True)
         chosen = self.columns or _known(frame, columns)
         if self.output.is_data:
             deliver(frame[self.columns] if self.columns else frame, self.output, chosen)
             return
+        rows = records(frame)
         parts = [part for _, part in frame.groupby(list(CONTEXT), sort=False)]
+        shown = [[rows[number] for number in part.index] for part in parts]
         if self.output.as_markdown:
-            self.output.say("\n\n".join(_in_markdown(part, chosen) for part in parts))
+            self.output.say("\n\n".join(f"{context_line(each[0])}\n\n{markdown(each, chosen)}" for each in shown))
             return
         if not parts:
             print(self._nothing())
-        for number, part in enumerate(parts):
-            print(("\n" if number else "") + context_line(records(part.head(1))[0]))
-            table(records(part[with_interval(part, chosen)]), chosen)
+        for number, (part, each) in enumerate(zip(parts, shown, strict=True)):
+            print(("\n" if number else "") + context_line(each[0]))
+            table(each, chosen)
             for note in notes(part):
                 print(readable(note))
 
@@ -168,9 +175,3 @@ class Asking:
 
 def _known(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     return [name for name in columns if name not in _MAY_BE_MISSING or frame[name].notna().any()]
-
-
-def _in_markdown(part: pd.DataFrame, columns: Sequence[str]) -> str:
-    return (
-        f"{context_line(records(part.head(1))[0])}\n\n{markdown(records(part[with_interval(part, columns)]), columns)}"
-    )

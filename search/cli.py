@@ -11,45 +11,45 @@ import warnings
 import typer
 
 from results.exchange import readable
-from search.cli_confirm import EPILOG as CONFIRM_EPILOG
-from search.cli_confirm import confirm_command
-from search.cli_cost import cost
-from search.cli_data import DATA_EPILOG, data
-from search.cli_eval import EPILOG as EVAL_EPILOG
-from search.cli_eval import eval_command
-from search.cli_explain import ABLATE_EPILOG, ablate
-from search.cli_export import EPILOG as EXPORT_EPILOG
-from search.cli_export import export_command
-from search.cli_results import app as results_app
-from search.cli_retrain import EPILOG as RETRAIN_EPILOG
-from search.cli_retrain import retrain_command
-from search.cli_search import EPILOG, search_command
-from search.cli_space import app as space_app
-from search.cli_studies import app as study_app
-from search.cli_studies import dashboard
-from search.cli_train import TRAIN_EPILOG, train
+from search.lazy_commands import Home, lazily
 from search_space.errors import UserError
 
+_COMMANDS = {
+    "search": Home("cli_search", "search_command", "EPILOG"),
+    "train": Home("cli_train", "train", "TRAIN_EPILOG"),
+    "confirm": Home("cli_confirm", "confirm_command", "EPILOG"),
+    "dashboard": Home(
+        "cli_studies",
+        "dashboard",
+        "Example: attnas dashboard -o dashboard.db && optuna-dashboard sqlite:///dashboard.db",
+    ),
+    "cost": Home(
+        "cli_cost", "cost", "Example: attnas cost fca-ts --backbone resnet50 --image-size 224 --classes 1000 --json"
+    ),
+    "ablate": Home("cli_explain", "ablate", "ABLATE_EPILOG"),
+    "data": Home("cli_data", "data", "DATA_EPILOG"),
+    "retrain": Home("cli_retrain", "retrain_command", "EPILOG"),
+    "export": Home("cli_export", "export_command", "EPILOG"),
+    "eval": Home("cli_eval", "eval_command", "EPILOG"),
+    "results": Home("cli_results", "app"),
+    "study": Home("cli_studies", "app"),
+    "space": Home("cli_space", "app"),
+}
 app = typer.Typer(
+    cls=lazily(_COMMANDS),
     help="Search channel-attention designs: squeeze x wavelet depth x frequencies x excitation x reduction.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-app.command("search", epilog=EPILOG)(search_command)
-app.command(epilog=TRAIN_EPILOG)(train)
-app.command("confirm", epilog=CONFIRM_EPILOG)(confirm_command)
-app.add_typer(results_app, name="results")
-app.add_typer(study_app, name="study")
-app.command(epilog="Example: attnas dashboard -o dashboard.db && optuna-dashboard sqlite:///dashboard.db")(dashboard)
-app.command(epilog="Example: attnas cost fca-ts --backbone resnet50 --image-size 224 --classes 1000 --json")(cost)
-app.add_typer(space_app, name="space")
-app.command(epilog=ABLATE_EPILOG)(ablate)
-app.command(epilog=DATA_EPILOG)(data)
-app.command("retrain", epilog=RETRAIN_EPILOG)(retrain_command)
-app.command("export", epilog=EXPORT_EPILOG)(export_command)
-app.command("eval", epilog=EVAL_EPILOG)(eval_command)
+
+
+@app.callback()
+def prepare(context: typer.Context) -> None:
+    """Runs before each command."""
+    if context.invoked_subcommand != "results":
+        gc.enable()
 
 
 _OF_A_PLACE = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)

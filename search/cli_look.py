@@ -28,6 +28,7 @@ def show(
 ) -> None:
     """Every evaluation of a design: its curve, what it cost, where it ran."""
     from results.frames import frame_of
+    from results.meanwhile import imported
     from results.published import with_name
     from search.tables import Output, deliver, records
     from search.twins import keys_like, rows_of
@@ -35,7 +36,7 @@ def show(
 
     written = Output(as_json, as_csv, parquet=parquet, file=output)
     wanted = find_design(design)
-    with open_storages(storage) as stores:
+    with open_storages(storage) as stores, imported("pandas"):
         keys = {key for store in stores for (key,) in store.distinct("key")}
         frame = frame_of(stores, where, key=keys_like(sorted(keys), wanted))
     frame = frame[rows_of(frame, wanted)]
@@ -66,9 +67,9 @@ def compare(
     The interval of the difference is Student's t on the differences between equal seeds where there are four or more;
     else by the spread between seeds, pooled over all designs of the context.
     """
-    from results.comparison import compare as difference
     from results.frames import frame_of
     from results.lines import NEEDED, lines
+    from results.meanwhile import imported
     from results.published import presets
     from search.tables import INTERVAL, Output, context_line, deliver, markdown, records, table
     from search.twins import keys_like, rows_of
@@ -77,7 +78,8 @@ def compare(
     written = Output(as_json, as_csv, as_markdown, parquet, output)
     sides = find_design(a), find_design(b)
     with open_storages(storage) as stores:
-        every = lines(stores, where)
+        with imported("results.comparison"):
+            every = lines(stores, where)
         keys = {key for side in sides for key in keys_like(every["key"].unique(), side)}
         rows = frame_of(stores, where, list(NEEDED), status="complete", key=keys)
     chosen = [rows_of(rows, side) for side in sides]
@@ -86,6 +88,8 @@ def compare(
             trained = command("train", text, like=rows.iloc[0] if len(rows) else None)
             where = ", ".join(map(without_password, storage))
             raise UserError(f"no complete row of {text!r} in {where}; `{trained}` makes one")
+    from results.comparison import compare as difference
+
     found = difference(rows, chosen[0], chosen[1], every)
     for name, side in zip("ab", sides, strict=True):
         found[f"preset_{name}"] = presets(found[name], [side.key] * len(found))

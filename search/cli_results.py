@@ -7,11 +7,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli_explain import EFFECTS_EPILOG, effects
-from search.cli_keep import EXPORT_EPILOG, IMPORT_EPILOG, export_results, import_results
-from search.cli_look import columns, compare, show, sql
-from search.cli_show import plot, report
-from search.cli_trust import FIDELITY_EPILOG, NOISE_EPILOG, fidelity, noise
+from search.lazy_commands import Home, lazily
 from search.result_options import (
     COLUMNS,
     CSV,
@@ -28,34 +24,53 @@ from search.result_options import (
 )
 from search.storage import STORAGES, STORAGES_DEFAULT
 
+_COMMANDS = {
+    "show": Home("cli_look", "show", "Example: attnas results show fca-ts"),
+    "compare": Home(
+        "cli_look",
+        "compare",
+        "Example: attnas results compare se eca --storage sqlite:///one.db --storage sqlite:///two.db",
+    ),
+    "sql": Home(
+        "cli_look",
+        "sql",
+        'Example: attnas results sql "SELECT squeeze, count(*) AS n FROM rows GROUP BY squeeze" --csv',
+    ),
+    "columns": Home("cli_look", "columns", "Example: attnas results columns --json"),
+    "noise": Home("cli_trust", "noise", "NOISE_EPILOG"),
+    "fidelity": Home("cli_trust", "fidelity", "FIDELITY_EPILOG"),
+    "effects": Home("cli_explain", "effects", "EFFECTS_EPILOG"),
+    "report": Home("cli_show", "report", "Example: attnas results report -o report.html"),
+    "plot": Home("cli_show", "plot", "Example: attnas results plot front -o front.png --by params"),
+    "export": Home("cli_keep", "export_results", "EXPORT_EPILOG"),
+    "import": Home("cli_keep", "import_results", "IMPORT_EPILOG"),
+    "top": Home(
+        "cli_results", "top", "Example: attnas results top -n 5 --by loss --columns design,squeeze,n,accuracy,loss"
+    ),
+    "pareto": Home(
+        "cli_results", "pareto", "Example: attnas results pareto --minimise macs,latency --where \"squeeze != 'none'\""
+    ),
+    "query": Home(
+        "cli_results",
+        "query",
+        "Example: attnas results query \"squeeze == 'dct' and accuracy > 0.68 and macs < 42e6\" --csv",
+    ),
+}
 app = typer.Typer(
+    cls=lazily(_COMMANDS),
     help="Ask storages, show what they say, pass it on.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-app.command(epilog="Example: attnas results show fca-ts")(show)
-app.command(epilog="Example: attnas results compare se eca --storage sqlite:///one.db --storage sqlite:///two.db")(
-    compare
-)
-app.command(epilog='Example: attnas results sql "SELECT squeeze, count(*) AS n FROM rows GROUP BY squeeze" --csv')(sql)
-app.command(epilog="Example: attnas results columns --json")(columns)
-app.command(epilog=NOISE_EPILOG)(noise)
-app.command(epilog=FIDELITY_EPILOG)(fidelity)
-app.command(epilog=EFFECTS_EPILOG)(effects)
-app.command(epilog="Example: attnas results report -o report.html")(report)
-app.command(epilog="Example: attnas results plot front -o front.png --by params")(plot)
-app.command("export", epilog=EXPORT_EPILOG)(export_results)
-app.command("import", epilog=IMPORT_EPILOG)(import_results)
 
 
 @app.callback()
 def prepare(context: typer.Context) -> None:
     """Runs before each command. A question ends at once, with its process: nothing it makes is worth collecting."""
-    if context.invoked_subcommand not in ("import", "export", "report"):
-        gc.disable()
+    if context.invoked_subcommand in ("import", "export", "report"):
+        gc.enable()
 
 
-@app.command(epilog="Example: attnas results top -n 5 --by loss --columns design,squeeze,n,accuracy,loss")
 def top(
     number: Annotated[int, typer.Option("-n", min=1, help="How many of each context.")] = 10,
     by: Annotated[
@@ -84,7 +99,6 @@ def top(
     Asking(storage, where, sort, columns, None, written, epochs).top(number, by, names(group_by))
 
 
-@app.command(epilog="Example: attnas results pareto --minimise macs,latency --where \"squeeze != 'none'\"")
 def pareto(
     maximise: Annotated[str, typer.Option(help="accuracy | expected | none.")] = "accuracy",
     minimise: Annotated[str, typer.Option(help="macs | params | latency | memory | seconds | loss; several.")] = "macs",
@@ -109,7 +123,6 @@ def pareto(
     asking.pareto([] if maximise == "none" else names(maximise), names(minimise))
 
 
-@app.command(epilog="Example: attnas results query \"squeeze == 'dct' and accuracy > 0.68 and macs < 42e6\" --csv")
 def query(
     expression: Annotated[
         str, typer.Argument(help="Comparisons of columns joined by and, or, not; in (...), is None.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import TYPE_CHECKING
 
 from search_space.errors import UserError
@@ -52,6 +53,7 @@ def rows_of(frame: pd.DataFrame, wanted: AttentionDesign | Layered) -> pd.Series
     return same
 
 
+@cache
 def _stem(key: str) -> str:
     """What keys must share to be one network: reduction, kernel and groups follow from the width, places may agree."""
     return " | ".join(sorted({re.sub("-[rkg][0-9]+", "", one) for one in key.split(" | ")}))

@@ -1,6 +1,5 @@
 """What several test files share: image sets that train in a blink, and the command line in this process."""
 
-import gc
 import os
 import shutil
 import sys
@@ -93,8 +92,6 @@ def attnas(capsys, monkeypatch, tmp_path) -> Callable[..., Done]:
             code = 0
         except SystemExit as leave:
             code = leave.code if isinstance(leave.code, int) else int(leave.code is not None)
-        finally:
-            gc.enable()  # a question leaves it off: its process ends
         printed = capsys.readouterr()
         return Done(code, printed.out, printed.err)
 

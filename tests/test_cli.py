@@ -1,6 +1,7 @@
 """The command line as a user types it: what it prints, what it refuses, and with which exit code."""
 
 import csv
+import gc
 import io
 import json
 import subprocess
@@ -37,6 +38,35 @@ def test_help_starts_without_any_heavy_library():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "search" in done.stdout and "results" in done.stdout
+
+
+def test_a_command_imports_none_of_the_others():
+    code = (
+        "import sys; sys.argv = ['attnas', 'results', 'columns']\n"
+        "from search.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "others = {'search.cli_search', 'search.cli_studies', 'search.cli_explain'} & sys.modules.keys()\n"
+        "assert not others, others"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "accuracy" in done.stdout
+
+
+def test_a_database_can_be_asked_before_pandas_is_imported():
+    """Both take a third of a second, and they do so at once."""
+    asked = "import sys, search.asking, search.cli_look, results.store; sys.exit('pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0
+
+
+def test_garbage_is_collected_by_what_goes_on_for_long_and_not_by_a_question(attnas):
+    gc.disable()  # as `search.__main__` begins
+    try:
+        assert attnas("results", "columns").code == 0 and not gc.isenabled()
+        assert attnas("space", "--count").code == 0 and gc.isenabled()
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
