@@ -18,7 +18,7 @@ import typer
 from results.exchange import readable
 from search.budget import Stop
 from search.cli_cost import at_placement
-from search.machine import prepare_machine
+from search.machine import one_voice, prepare_machine
 from search.options import (
     BACKBONE,
     CORES,
@@ -48,6 +48,7 @@ attnas retrain --from sqlite:///search.db --top 3 --baseline se,none --seeds 3 -
 attnas retrain --from sqlite:///search.db --front --where "backbone == 'resnet20'" --data /path/to/imagenet"""
 
 
+@one_voice()
 def retrain_command(
     designs: Annotated[list[str] | None, typer.Argument(help="Presets, design texts or keys.")] = None,
     data: Annotated[
@@ -76,6 +77,9 @@ def retrain_command(
     ] = Path("retrain"),
     storage: STORAGE = STORAGE_DEFAULT,
     keep: Annotated[int, typer.Option(min=0, help="Checkpoints of so many last epochs stay, and the best.")] = 2,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Begin what failed again, from its last checkpoint.")
+    ] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Events for it beside epochs.csv.")] = False,
     device: DEVICE = None,
     precision: Annotated[str, typer.Option(help="auto (measured once) | float32 | bfloat16 | float16.")] = "auto",
@@ -102,7 +106,7 @@ def retrain_command(
     )
     check_storage(storage)
     from search.retraining_watch import check_tensorboard
-    from search.retrainings import Task, follow, lead, one_voice
+    from search.retrainings import Task, follow, lead
     from search.seeds import seeds_from
     from trainers.environment import pick_device
     from trainers.execution import Execution
@@ -112,7 +116,7 @@ def retrain_command(
     if tensorboard:
         check_tensorboard()
     prepare_machine(backbone, image_size, own := own_device(device), None, threads)
-    with one_voice(), joined(pick_device(own)) as processes:
+    with joined(pick_device(own)) as processes:
         execution = Execution(
             device=own,
             precision=precision,
@@ -140,7 +144,8 @@ def retrain_command(
                 follow(images, processes, told, **given)
                 return
             with open_storage(storage) as store:
-                rows = lead(tasks, images, store, processes, told, tensorboard=tensorboard, **given)
+                watched = {"tensorboard": tensorboard, "retry_failed": retry_failed}
+                rows = lead(tasks, images, store, processes, told, **watched, **given)
     _tell(rows, as_json=as_json)
     if any(row.status == "failed" for row in rows):
         raise typer.Exit(1)
@@ -162,7 +167,7 @@ def saving_when_told() -> Iterator[Stop]:
     except Halted:
         if is_first():
             print("stopped, and saved after its last update: the same command goes on.", file=sys.stderr)
-        raise typer.Exit(0 if told.signal == signal.SIGTERM else 130) from None
+        raise typer.Exit(130 if told.signal == signal.SIGINT else 0) from None  # or another process was told
     except KeyboardInterrupt:
         print("interrupted: the last checkpoint is kept, the same command goes on.", file=sys.stderr)
         raise typer.Exit(130) from None

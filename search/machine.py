@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -14,6 +15,7 @@ import typer
 
 from search.kept_recipe import is_hash, recipe_of_hash
 from search.storage import open_storage
+from search_space.errors import UserError
 
 if TYPE_CHECKING:
     from trainers import Recipe
@@ -77,3 +79,18 @@ def interruptible() -> Iterator[None]:
     finally:
         if in_main:
             signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def one_voice() -> Iterator[None]:
+    """Of several processes the first on each host says what is wrong, but for what one of the others alone ran into."""
+    try:
+        yield
+    except UserError as error:
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            raise
+        from trainers.processes import PeerLostError, ProcessError
+
+        if isinstance(error, ProcessError) and not isinstance(error, PeerLostError):
+            raise
+        raise typer.Exit(2) from None

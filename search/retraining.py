@@ -29,15 +29,16 @@ def retrain(
     output: Path,
     execution: Execution | None = None,
     tensorboard: bool = False,
+    retry_failed: bool = False,
     stop: Callable[[], bool] = lambda: False,
     begin: Callable[[], None] = lambda: None,
 ) -> Row:
     """The row of this retraining on `images`: trained now, a line an epoch, unless the store has it.
 
     A training that is interrupted gives its claim back: the same call goes on from the last checkpoint in `output`.
-    `begin()` is called when it is trained. Where `stop()` says so it is saved after the update that it is at, and
-    `trainers.imagenet.Halted` raised. Raises `UserError`, `DesignError` before anything is made on disk, except for
-    what only shows in the training.
+    `begin()` is called when it is trained; with `retry_failed` a row that failed is trained again. Where `stop()` says
+    so it is saved after the update that it is at, and `trainers.imagenet.Halted` raised. Raises `UserError`,
+    `DesignError` before anything is made on disk, except for what only shows in the training.
     """
     recipe, execution = recipe or RetrainRecipe(), execution or Execution()
     imagenet.check_request(design, backbone=backbone, image_size=image_size, recipe=recipe, execution=execution)
@@ -75,7 +76,10 @@ def retrain(
         )
 
     keep_recipe(recipe, store)
-    row, trained = record(running_row(design, seed, context, scale=recipe.scale), store, training, stopped=stop)
+    wanted = running_row(design, seed, context, scale=recipe.scale)
+    if retry_failed and store.revive([wanted.identity]):
+        say(f"{design}, seed {seed}: failed before, begun again from its last checkpoint")
+    row, trained = record(wanted, store, training, stopped=stop)
     if not trained:
         say(readable(_why_not_trained(row)))
     else:
@@ -90,4 +94,5 @@ def retrain(
 def _why_not_trained(found: Row) -> str:
     if found.status == "running":
         return f"{found.design}: running in another process ({found.owner})"
-    return f"{found.design}: {found.status} in the storage already, answered from its row; nothing was trained"
+    again = " (--retry-failed goes on from its last checkpoint)" if found.status == "failed" else ""
+    return f"{found.design}: {found.status} in the storage already, answered from its row; nothing was trained{again}"

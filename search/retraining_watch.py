@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,17 @@ class RetrainingWatch:
         self._writer: SummaryWriter | None = None
 
     def epoch(self, record: dict[str, float]) -> None:
-        say(epoch_line(record, self.epochs))
+        """What only watches ends no training: it goes on where nothing can be said or written."""
+        with suppress(OSError):
+            say(epoch_line(record, self.epochs))
+        try:
+            self._write_events(record)
+        except OSError as error:
+            self._events = None
+            with suppress(OSError):
+                say(f"no more events for TensorBoard: {error}")
+
+    def _write_events(self, record: dict[str, float]) -> None:
         if self._events is None:
             return
         epoch = int(record["epoch"])

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import typer
 
 from results.exchange import readable
 from results.row import Row
 from results.store import Store
 from search.budget import Stop
 from search.retraining import retrain
-from search_space import AttentionDesign, Layered, UserError
+from search_space import AttentionDesign, Layered
 from trainers import imagenet
 from trainers.imagenet import Halted, ImageSet
 from trainers.processes import Processes
@@ -67,14 +62,3 @@ def follow(images: ImageSet, processes: Processes, told: Stop, **given: Any) -> 
 
 
 _NOTHING: Task | None = None
-
-
-@contextmanager
-def one_voice() -> Iterator[None]:
-    """On each host the first process says what is wrong, and the others are silent about it."""
-    try:
-        yield
-    except UserError:
-        if os.environ.get("LOCAL_RANK", "0") == "0":
-            raise
-        raise typer.Exit(2) from None

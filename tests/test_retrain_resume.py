@@ -18,7 +18,7 @@ from retrain_tree import carried_out, make_tree
 from search_space import UserError, find_design
 from trainers import checkpoint, imagenet_run
 from trainers.checkpoint import Checkpoint, own_folder
-from trainers.imagenet import Outcome, RetrainRecipe, image_set, retrain
+from trainers.imagenet import Halted, Outcome, RetrainRecipe, image_set, retrain
 
 RECIPE = RetrainRecipe(epochs=3, batch_size=8)
 REPOSITORY = Path(__file__).parents[1]
@@ -162,7 +162,7 @@ def test_a_truncated_checkpoint_is_refused_by_name(tree: Path, finished: Path) -
     content = path.read_bytes()
     for length in (0, 10, len(content) // 2, len(content) - 1):
         path.write_bytes(content[:length])
-        with pytest.raises(UserError, match=f"{path} is damaged .*Delete it .*another --output"):
+        with pytest.raises(UserError, match=f"{path} is damaged .*(?s:.*)delete it .*another --output"):
             go(tree, finished)
 
 
@@ -289,5 +289,38 @@ def test_the_curves_survive_as_json(whole: tuple[Path, Outcome]) -> None:
     curves = whole[1].curves
     assert json.loads(json.dumps(curves)) == curves
     assert [record["epoch"] for record in curves] == [1, 2, 3]
-    names = "epoch train_loss accuracy top5 loss learning_rate seconds images_per_second"
+    names = "epoch train_loss accuracy top5 loss norm_batch learning_rate seconds images_per_second"
     assert [*curves[0]] == ["epoch", "train_loss", "accuracy", "top5", "loss", *names.split()[5:]]
+
+
+def test_what_may_pass_is_no_damage(tree: Path, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is told to delete a good checkpoint because a disk was away, or memory short."""
+
+    def fails(error: Exception) -> None:
+        def raising(*_: Any, **__: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(checkpoint, "read", raising)
+
+    fails(OSError(116, "Stale file handle"))
+    with pytest.raises(UserError, match=r"last\.pt can't be read now: .*Stale file handle"):
+        go(tree, finished)
+    fails(MemoryError("no room"))
+    with pytest.raises(MemoryError):
+        go(tree, finished)
+
+
+def test_a_damaged_checkpoint_names_the_one_to_go_on_from_and_a_training_begun_anew_leaves_older_ones(
+    tree: Path, finished: Path
+) -> None:
+    (finished / "last.pt").write_bytes(b"nothing")
+    with pytest.raises(UserError, match=r"Copy epoch-0003\.pt over it to go on from there, delete it"):
+        go(tree, finished)
+    (finished / "last.pt").unlink()
+    looks = iter([False] * 6)  # 3 updates and 2 batches of measuring an epoch
+    with pytest.raises(Halted):
+        go(tree, finished, stop=lambda: next(looks, True))
+    assert {"epoch-0001.pt", "epoch-0003.pt"} <= {path.name for path in finished.iterdir()}
+    shutil.copyfile(finished / "epoch-0003.pt", finished / "last.pt")
+    assert len(go(tree, finished).curves) == 3
+    assert not list(finished.glob("*.part"))

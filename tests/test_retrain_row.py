@@ -20,6 +20,7 @@ from search_space import DesignError, UserError, find_design
 from trainers import backbone, cost, imagenet_run
 from trainers.image_set import image_set
 from trainers.imagenet import RetrainRecipe
+from trainers.outcome import failure_class
 from trainers.recipe import RecipeError
 
 RECIPE = RetrainRecipe(epochs=1, batch_size=8)
@@ -157,6 +158,27 @@ def test_ctrl_c_leaves_the_checkpoint_and_gives_the_claim_back(
     assert steps == 5 + 3  # the first epoch was not trained again
 
 
+def test_what_failed_is_answered_with_the_way_to_go_on_and_goes_on_from_its_last_checkpoint(
+    tree: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    update, updates = imagenet_run.Run.update, 0
+
+    def failing(self: imagenet_run.Run, *batches: Any) -> torch.Tensor:
+        nonlocal updates
+        updates += 1
+        if updates == 5:  # of 3 an epoch
+            raise ValueError("a bug that is mended later")
+        return update(self, *batches)
+
+    monkeypatch.setattr(imagenet_run.Run, "update", failing)
+    recipe = replace(RECIPE, epochs=2)
+    assert go(tree, store, tmp_path / "out", recipe=recipe).status == "failed"
+    assert go(tree, store, tmp_path / "out", recipe=recipe).status == "failed" and updates == 5
+    assert "--retry-failed goes on from its last checkpoint" in capsys.readouterr().err
+    row = go(tree, store, tmp_path / "out", recipe=recipe, retry_failed=True)
+    assert (row.status, row.failure, updates, len(row.curves)) == ("complete", None, 5 + 3, 2)
+
+
 def test_a_corrupt_image_ends_the_training_by_name_and_gives_the_claim_back(store: Store, tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "pets")
     path = tree / "train" / "f" / "3.jpg"
@@ -180,6 +202,13 @@ def test_images_that_cannot_be_read_are_left_out_up_to_a_number_named_and_counte
     assert measured == pytest.approx(round(measured))
     with pytest.raises(UserError, match=r"2 image\(s\) can't be read, and 1 may be left out"):
         go(tree, store, tmp_path / "other", most_corrupt=1, seed=1)
+
+
+def test_a_worker_that_the_system_kills_is_the_machine_s_fault() -> None:
+    """Oracle: what torch.utils.data raises; the training is then tried again from its last checkpoint."""
+    said = "DataLoader worker (pid(s) 123) exited unexpectedly"
+    assert failure_class(RuntimeError(said)) == "infra"
+    assert failure_class(RuntimeError("Caught ValueError in DataLoader worker process 0.")) == "bug"
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,18 @@ def test_where_one_process_is_killed_the_other_says_so_and_they_go_on_to_the_sam
     assert same(tmp_path / "two", tmp_path / "whole")
 
 
+@pytest.mark.parametrize("place", ["set-up", "data", "epoch"])
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), UserError("a corrupt image")], ids=["bug", "users"])
+def test_what_one_process_runs_into_it_says_and_ends_the_other_too(
+    tree: Path, tmp_path: Path, place: str, error: Exception
+) -> None:
+    """Neither waits for the other, and no failed outcome is made of it: the same command goes on."""
+    rank = 0 if place == "epoch" else 1  # the report is the first one's alone
+    recipe = RetrainRecipe(epochs=2, batch_size=8)
+    codes = together(tree, tmp_path / "out", recipe=recipe, raising=(rank, place, error))
+    assert (codes[rank], codes[1 - rank]) == (42, 41)
+
+
 def test_processes_share_every_update_and_every_image_of_val_between_them(tree: Path) -> None:
     images, recipe = image_set(tree), RetrainRecipe(batch_size=12)
 

@@ -21,14 +21,16 @@ def together(tree: Path, output: Path, world: int = 2, **options: Any) -> list[i
     """Retrain in `world` processes, as torchrun would start them; returns their exit codes.
 
     Options are those of `trainers.imagenet.retrain` and of `Execution`; `killed` is {rank: look at which it is killed},
-    `halted` the look at which the last process is told to stop.
+    `halted` the look at which the last process is told to stop. `raising` is (rank, place, error): what it runs into
+    in its "set-up", "data" or "epoch" report; codes are then 40 for a halt, 41 where another process was lost, 42 for
+    one's own failure.
     """
     port = free_port()
     processes = [_SERVED.Process(target=_one, args=(rank, world, port, tree, output, options)) for rank in range(world)]
     for process in processes:
         process.start()
     for process in processes:
-        process.join(120)
+        process.join(60)
         if process.exitcode is None:
             process.kill()
     return [process.exitcode for process in processes]
@@ -73,10 +75,13 @@ def _one(rank: int, world: int, port: int, tree: Path, output: Path, options: di
     import torch
 
     from trainers.imagenet import Halted, image_set, retrain
-    from trainers.processes import ProcessError, joined
+    from trainers.processes import PeerLostError, ProcessError, joined
 
     torch.set_num_threads(1)
     _as_torchrun(rank, world, port)
+    raising = options.pop("raising", None)
+    if raising is not None and raising[0] == rank:
+        options |= _broken(*raising[1:])
     killed, halted = options.pop("killed", {}).get(rank), options.pop("halted", None)
     looks = 0
 
@@ -93,6 +98,23 @@ def _one(rank: int, world: int, port: int, tree: Path, output: Path, options: di
             done = retrain(find_design("se"), image_set(tree), output=output, stop=stop, **arguments)
         except Halted:
             os._exit(40)
-        except ProcessError:
+        except PeerLostError:
             os._exit(41)
+        except ProcessError as error:
+            assert f"process {rank} of {world}" in str(error)
+            os._exit(42)
         assert done.status == "complete", done.error
+
+
+def _broken(place: str, error: Exception) -> dict[str, Any]:
+    """Makes this process run into an error there; returns options to retrain with."""
+    from trainers import imagenet, imagenet_run
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    if place == "set-up":
+        imagenet.initialised = fail  # type: ignore[assignment]
+    elif place == "data":
+        imagenet_run.Run.update = fail  # type: ignore[method-assign]
+    return {"on_epoch": fail} if place == "epoch" else {}

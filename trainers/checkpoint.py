@@ -64,6 +64,12 @@ class Checkpoint:
             return None
         try:
             found = cls(**read(path))
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except OSError as error:
+            raise UserError(
+                f"{path} can't be read now: {error}. Nothing was changed; the same command goes on."
+            ) from error
         except Exception as error:  # a damaged file makes the readers raise almost anything
             raise damaged(path, error) from error
         if found.identity != identity:
@@ -121,8 +127,10 @@ def _content(checkpoint: Checkpoint | Trunk) -> dict[str, Any]:
 
 def damaged(path: Path, error: Exception) -> UserError:
     why = str(error).partition("\n")[0]
+    others = [*sorted(path.parent.glob("epoch-*.pt"), reverse=True), *path.parent.glob("best.pt")]
+    instead = f"Copy {others[0].name} over it to go on from there, delete it" if others else "Delete it"
     return UserError(
-        f"{path} is damaged or is no checkpoint of attnas ({why}). Nothing of it was used. Delete it to begin this "
+        f"{path} is damaged or is no checkpoint of attnas ({why}). Nothing of it was used. {instead} to begin this "
         "training anew, or choose another --output."
     )
 

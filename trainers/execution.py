@@ -1,4 +1,8 @@
-"""How a retraining is carried out by the machine at hand: nothing here makes it another training."""
+"""How a retraining is carried out by the machine at hand.
+
+Nothing here makes it another training to go on with. Batch norm, Mixup and CutMix see one batch at a time, so that
+`accumulate`, the number of processes and `sync_norm` change numbers: each epoch's record has the `norm_batch`.
+"""
 
 from __future__ import annotations
 

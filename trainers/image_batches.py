@@ -108,7 +108,7 @@ class Batches:
             "pin_memory": execution.place.type == "cuda",
             "collate_fn": _collate,
             "generator": torch.Generator(),  # else a worker's start would draw from the network's generator
-            "worker_init_fn": _outlive_sigterm,
+            "worker_init_fn": _outlive_signals,
         }
 
     @property
@@ -177,9 +177,10 @@ class Batches:
             raise UserError(_too_many(self.corrupt, self.most_corrupt))
 
 
-def _outlive_sigterm(_worker: int) -> None:
-    """A scheduler sends it to every process: the training saves first, and its workers end with it."""
+def _outlive_signals(_worker: int) -> None:
+    """A scheduler or a terminal sends them to every process: the training saves first, and its workers end with it."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _collate(samples: list[tuple[Tensor, int] | Corrupt]) -> tuple[Tensor, Tensor, list[Corrupt]]:

@@ -8,6 +8,8 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from search_space import AttentionDesign, Layered, UserError
 from search_space.sites import check
 from trainers.backbones import initialised, sites
@@ -68,9 +70,10 @@ def retrain(
     `output/last.pt` holds the training after the last finished epoch: the same call goes on from it, to the same
     weights (bit for bit where the device is deterministic, as a CPU is, and the processes are as many as before). At
     the end `output/model.pt` holds the state dict of `backbone(..., scale=recipe.scale, gate_start=recipe.gate_start)`,
-    on the CPU, and `output/model.json` says what it is. Order and augmentation depend on seed and epoch, not on workers
-    and processes. `best.pt` and `epoch-*.pt` are checkpoints as `last.pt`: see `trainers.keeping`. Where images were
-    left out, each epoch's record says how many. `on_epoch` is called after the epoch's checkpoint.
+    on the CPU, and `output/model.json` says what it is. Order, crops and whatever is done to one image depend on seed
+    and epoch, not on workers and processes; Mixup and CutMix on its batch as well. `best.pt` and `epoch-*.pt` are
+    checkpoints as `last.pt`: see `trainers.keeping`. Where images were left out, each epoch's record says how many.
+    `on_epoch` is called after the epoch's checkpoint.
 
     A training that turns NaN, runs out of memory or raises comes back as a failed outcome with its class and
     traceback; a user's error (impossible design, corrupt image, checkpoint of another run, a process that was lost) and
@@ -105,7 +108,7 @@ def retrain(
         earlier = [] if saved is None else saved.curves
         seconds_before = 0.0 if saved is None else saved.spent
 
-        def training() -> Epochs:
+        def epochs() -> Epochs:
             batches = Batches(images, recipe, image_size=image_size, seed=seed, execution=execution)
             net = initialised(
                 backbone,
@@ -128,19 +131,28 @@ def retrain(
             except Halted:
                 kept.now(run, curves)
                 raise
-            except Exception as error:
-                if stop():  # a signal to all processes may end a worker first: the last checkpoint stands
-                    raise Halted from None
-                raise failed(error, processes) from error
             kept.end(run, curves)
             return settled(design, run.measured)
+
+        def training() -> Epochs:
+            try:
+                return (yield from epochs())
+            except Exception as error:
+                raise failed(error, processes) from error
+
+        def heard(record: dict[str, float]) -> None:
+            try:
+                if on_epoch is not None:
+                    on_epoch(record)
+            except Exception as error:
+                raise failed(error, processes) from error
 
         outcome = observe(
             training,
             split=SPLIT,
             precision=execution.precision,
             device=execution.place,
-            on_epoch=on_epoch,
+            on_epoch=heard,
             earlier=earlier,
             seconds_before=seconds_before,
         )
@@ -178,9 +190,14 @@ def _saved_precision(wanted: str, saved: Checkpoint | None, output: Path) -> str
 def _restore(run: Run, saved: Checkpoint, path: Path) -> None:
     try:
         run.restore(saved)
+    except torch.OutOfMemoryError:
+        raise
     except (RuntimeError, ValueError, KeyError) as error:  # the right name on what another version made
         raise damaged(path, error) from error
     part = f" and {saved.updates} of {run.steps_an_epoch} updates of the next" if saved.updates else ""
     if not run.processes.first:
         return
+    before, now = (saved.curves[-1].get("norm_batch") if saved.curves else None), run.norm_batch
+    if before not in (None, now):
+        print(f"batch norm sees {now} images together from here on, and saw {before:.0f} before", file=sys.stderr)
     print(f"going on after epoch {saved.epoch} of {run.recipe.epochs}{part}, from {path}", file=sys.stderr)

@@ -58,6 +58,7 @@ class Run:
         self.recipe, self.seed, self.stop, self.processes = recipe, seed, stop, execution.processes
         self.device, self.precision, self.accumulate = execution.place, execution.precision, execution.accumulate
         self.batches, images = batches, batches.images
+        self.norm_batch = batches.micro * (execution.processes.world if execution.sync_norm else 1)
         self.classes, self.val_images = len(images.classes), len(images.val.labels)
         self.mean = torch.tensor(IMAGENET_DEFAULT_MEAN, device=self.device)
         self.std = torch.tensor(IMAGENET_DEFAULT_STD, device=self.device)
@@ -145,6 +146,7 @@ class Run:
                     "train_loss": train_loss,
                     **measured,
                     **({"corrupt": len(self.batches.corrupt)} if self.batches.corrupt else {}),
+                    "norm_batch": self.norm_batch,
                     "learning_rate": self.optimiser.param_groups[0]["lr"],
                     "seconds": self.seconds,
                     "images_per_second": rate,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,8 +22,11 @@ LAST, BEST, MODEL, TABLE = "last.pt", "best.pt", "model.pt", "epochs.csv"
 
 @dataclass(frozen=True, slots=True)
 class Keeper:
-    """What a training leaves in its folder; of several processes one `writes`. Raises `UserError` where it can't be
-    written; the checkpoints before stay."""
+    """What a training leaves in its folder; of several processes one `writes`.
+
+    Raises `UserError` where a checkpoint can't be written; those before stay. The table and further names of a
+    checkpoint are a convenience: where they can't be written that is said, and the training goes on.
+    """
 
     folder: Path
     identity: str
@@ -35,15 +39,21 @@ class Keeper:
             return
         model_facts.write(self.folder, self.facts)
         if saved is not None:
-            name(saved, self.folder, self.keep)  # a process that was killed may not have come to it
+            self._list(saved)  # a process that was killed may not have come to it
 
     def now(self, run: Run, curves: list[dict[str, float]]) -> None:
         """After an epoch, or at any update. All processes have to make the checkpoint."""
         checkpoint = run.checkpoint(self.identity, curves)
         if self.writes:
             checkpoint.save(self.folder / LAST)
+            self._list(checkpoint)
+
+    def _list(self, checkpoint: Checkpoint) -> None:
+        try:
             name(checkpoint, self.folder, self.keep)
-            write_table(curves, self.folder / TABLE)
+            write_table(checkpoint.curves, self.folder / TABLE)
+        except OSError as error:
+            print(f"{self.folder / LAST} is written, but nothing beside it: {error}", file=sys.stderr, flush=True)
 
     def end(self, run: Run, curves: list[dict[str, float]]) -> None:
         if self.writes:
@@ -65,8 +75,10 @@ def name(checkpoint: Checkpoint, folder: Path, keep: int) -> None:
         _also(folder / LAST, folder / BEST)
     if keep:
         _also(folder / LAST, folder / f"epoch-{checkpoint.epoch:04d}.pt")
-    for old in sorted(folder.glob("epoch-*.pt"))[: -keep or None]:
-        old.unlink()
+    known = {int(path.stem.partition("-")[2]): path for path in folder.glob("epoch-[0-9]*.pt")}
+    before = sorted(epoch for epoch in known if epoch <= checkpoint.epoch)  # later ones: the training was begun anew
+    for epoch in before[: -keep or None]:
+        known[epoch].unlink()
 
 
 def write_table(curves: list[dict[str, float]], path: Path) -> None:
@@ -82,10 +94,15 @@ def write_table(curves: list[dict[str, float]], path: Path) -> None:
 
 def _also(path: Path, name: Path) -> None:
     """The file under another name too: at any moment that is the old file or the new one."""
+    if name.exists() and name.samefile(path):
+        return
     part = name.with_name(f"{name.name}.part")
     part.unlink(missing_ok=True)
     try:
-        os.link(path, part)
-    except OSError:  # a file system without links
-        shutil.copyfile(path, part)
-    part.replace(name)
+        try:
+            os.link(path, part)
+        except OSError:  # a file system without links
+            shutil.copyfile(path, part)
+        part.replace(name)
+    finally:
+        part.unlink(missing_ok=True)

@@ -146,4 +146,5 @@ _LOST = (
     "driver shutting down",
     "system not yet initialized",
     "GPU is lost",
+    "DataLoader worker (pid",  # killed, as by the system when memory runs out; what it raises itself comes as it is
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from search_space.errors import UserError
+from trainers.outcome import NotFiniteError
 
 _PATIENCE = timedelta(hours=12)
 _LIBRARY = re.compile("gloo/transport|NCCL")
@@ -23,7 +25,11 @@ _T = TypeVar("_T")
 
 
 class ProcessError(UserError):
-    """One of several processes of a training has failed or ended, and the others can't go on without it."""
+    """One of several processes of a training has failed, and the others can't go on without it."""
+
+
+class PeerLostError(ProcessError):
+    """It was another one: what happened it has said itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +140,13 @@ def joined(device: torch.device) -> Iterator[Processes]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
         patient = dist.new_group(backend="gloo", timeout=_PATIENCE)
-        yield Processes(dist.get_rank(), dist.get_world_size(), patient)
-    finally:
-        dist.destroy_process_group()
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"the processes of this training did not find each other: {error}") from error
+    yield Processes(dist.get_rank(), dist.get_world_size(), patient)
+    dist.destroy_process_group()  # not after an error: NCCL would wait for what the others never come to
 
 
 @contextmanager
@@ -151,14 +158,17 @@ def _peers() -> Iterator[None]:
 
 
 def failed(error: Exception, processes: Processes) -> Exception:
-    """What to raise for an error of one of several processes: a loss that is not finite they all have."""
-    if processes.world == 1 or isinstance(error, (UserError, ArithmeticError)):
+    """What to raise for an error in one of several processes: only a loss that is not finite do all of them have."""
+    if processes.world == 1 or isinstance(error, (ProcessError, NotFiniteError)):
         return error
+    who = f"process {processes.rank} of {processes.world} on {socket.gethostname()}"
+    if isinstance(error, UserError):
+        return ProcessError(f"{who}: {error}")
     if isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and _LIBRARY.search(str(error))):
         why = str(error).strip().splitlines()[0]
-        return ProcessError(
+        return PeerLostError(
             f"another process of this training has ended or can't be reached ({why}). What it said is above, or on "
             "its host; the same command goes on from the last checkpoint."
         )
     told = "".join(traceback.format_exception(error))
-    return ProcessError(f"process {processes.rank} of {processes.world} failed, and the others with it:\n{told}")
+    return ProcessError(f"{who} failed, and the others with it; the same command goes on:\n{told}")
