@@ -6,7 +6,7 @@ DEMO := sqlite:///demo.db
 .PHONY: demo test test-all chaos bench-engines bench-results lint types clean
 
 demo: .venv/installed
-	@rm -f demo.db demo.db-wal demo.db-shm
+	@rm -rf demo.db demo.db-wal demo.db-shm demo.db.checkpoints
 	$(BIN)/attnas search --data synthetic --backbone resnet8 --recipe smoke --trials 18 --workers 2 --storage $(DEMO)
 	@echo; echo "Best designs:"; $(BIN)/attnas results top -n 5 --storage $(DEMO)
 	@echo; echo "Front of accuracy against MACs:"; $(BIN)/attnas results pareto --storage $(DEMO)
@@ -47,7 +47,7 @@ types: .venv/installed-test
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv demo.db demo.db-wal demo.db-shm
+	rm -rf .venv demo.db demo.db-wal demo.db-shm demo.db.checkpoints
 
 .venv/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "attnas needs Python 3.11 or newer: make PYTHON=python3.11")'
