@@ -20,6 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.results_store import make
+from benchmarks.tables import commit, machine, write
 
 QUESTIONS = [
     "top",
@@ -40,7 +41,6 @@ FLOORS = {
     "the imports of pandas and SQLAlchemy": "import pandas, sqlalchemy",
     "the same, and the command line's own": "import pandas, sqlalchemy, search.cli, search.asking",
 }
-_NOTES = "## Notes (written by hand; a new run keeps them)"
 
 
 def main() -> None:
@@ -68,7 +68,7 @@ def main() -> None:
             for words in EVERYTHING
         }
         session = _in_a_session(f"sqlite:///{storage}", folder, options.repeats)
-    _write(options.output, _report(found, floors, session, whole, options.rows, size, options.repeats))
+    write(options.output, _report(found, floors, session, whole, options.rows, size, options.repeats))
 
 
 def _in_a_session(url: str, folder: str, repeats: int) -> dict[str, list[tuple[float, float]]]:
@@ -125,7 +125,7 @@ A generated SQLite storage of {size:.0f} MiB ([results_store.py](results_store.p
 seven contexts, a curve of 5 to 30 epochs a row. Each command is a process of its own, from the start of the interpreter
 to its end; median (least to most) of {repeats} after one that warms the system's cache of files.
 
-{_machine()}, Python {platform.python_version()}, {packages}; commit `{_commit()}`, {date.today()}; load average at the
+{machine()}, Python {platform.python_version()}, {packages}; commit `{commit()}`, {date.today()}; load average at the
 end {load}. Made by `python -m benchmarks.results --rows {rows}`.
 
 {table(found)}
@@ -142,25 +142,6 @@ Every complete row written out, 36 columns:
 
 {table(whole)}
 """
-
-
-def _machine() -> str:
-    from trainers.environment import hardware, pick_device
-
-    return f"{hardware(pick_device('cpu')).partition(',')[0]}, {os.cpu_count()} cores"
-
-
-def _commit() -> str:
-    from trainers.environment import commit
-
-    return commit() or "none"
-
-
-def _write(path: Path, report: str) -> None:
-    """Keep the notes that were written by hand."""
-    old = path.read_text(encoding="utf-8") if path.exists() else ""
-    notes = old[old.index(_NOTES) :] if _NOTES in old else ""
-    path.write_text(report + (f"\n{notes}" if notes else ""), encoding="utf-8")
 
 
 if __name__ == "__main__":

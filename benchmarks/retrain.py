@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results import _commit, _machine, _write
+from benchmarks.tables import commit, machine, write
 
 SIDES = {"timm": "timm's loader, optimiser, schedule and loss", "attnas": "`attnas retrain`"}
 
@@ -38,7 +38,7 @@ def main() -> None:
         for side in list(SIDES) if seed % 2 else list(SIDES)[::-1]:  # neither always runs first
             runs[side].append(_run(side, options, seed))
             print(side, seed, json.dumps(runs[side][-1]), file=sys.stderr, flush=True)
-    _write(options.output, _report(runs, options))
+    write(options.output, _report(runs, options))
 
 
 def _run(side: str, options: argparse.Namespace, seed: int) -> dict[str, Any]:
@@ -106,7 +106,7 @@ batch {options.batch_size}, crops of at least 0.35 of an image and no warm-up, {
 thread that trains and one process that decodes. timm's side ([retrain_timm.py](retrain_timm.py)) is made of timm's
 functions in the order of its training script. {options.repeats} seeds each, in turn; median (least to most).
 
-{_machine()}, {packages}; commit `{_commit()}`, {date.today()}; load average at the end {load}. Made by
+{machine()}, {packages}; commit `{commit()}`, {date.today()}; load average at the end {load}. Made by
 `python -m benchmarks.retrain --data {options.data.name}`.
 
 | | images a second, training | memory of the largest process, MiB |

@@ -25,33 +25,28 @@ def searched(attnas, tree):
     return done
 
 
-def test_help_starts_without_any_heavy_library():
+HEAVY = {"torch", "timm", "pandas", "numpy", "optuna", "sqlalchemy", "fvcore"}
+OTHERS = {"search.cli_search", "search.cli_studies", "search.cli_explain"}
+
+
+@pytest.mark.parametrize(
+    "words, unwanted, said",
+    [(["--help"], HEAVY, ("search", "results")), (["results", "columns"], OTHERS, ("accuracy",))],
+    ids=["help, nothing heavy", "a command, none of the others"],
+)
+def test_a_command_imports_what_it_needs_alone(words, unwanted, said):
     """Half a second is for benchmarks; that torch and friends are not even imported is a fact."""
     code = (
-        "import sys; sys.argv = ['attnas', '--help']\n"
+        f"import sys; sys.argv = ['attnas', *{words}]\n"
         "from search.cli import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "heavy = {'torch', 'timm', 'pandas', 'numpy', 'optuna', 'sqlalchemy', 'fvcore'} & sys.modules.keys()\n"
-        "assert not heavy, heavy"
+        f"found = {unwanted} & sys.modules.keys()\n"
+        "assert not found, found"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "search" in done.stdout and "results" in done.stdout
-
-
-def test_a_command_imports_none_of_the_others():
-    code = (
-        "import sys; sys.argv = ['attnas', 'results', 'columns']\n"
-        "from search.cli import main\n"
-        "try: main()\n"
-        "except SystemExit: pass\n"
-        "others = {'search.cli_search', 'search.cli_studies', 'search.cli_explain'} & sys.modules.keys()\n"
-        "assert not others, others"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "accuracy" in done.stdout
+    assert all(word in done.stdout for word in said)
 
 
 def test_a_database_can_be_asked_before_pandas_is_imported():

@@ -6,29 +6,17 @@ Oracles: the files that were there, and are.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from exports import fill
 
-from results import Store, exchange_place, exchange_write, open_store
+from results import Store, exchange_place, exchange_write
 from results.exchange import ExchangeError
 from results.exchange_read import Directory
 from results.exchange_write import export
 from results.lease import this_owner
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    with open_store("sqlite://") as store:
-        yield fill(store)
-
-
-@pytest.fixture
-def exported(store: Store, tmp_path: Path) -> Path:
-    return export(store, tmp_path / "out").directory
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -36,41 +24,41 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 
 def test_a_directory_that_is_not_empty_is_refused_and_an_export_is_replaced_by_force(
-    store: Store, exported: Path
+    theirs: Store, exported: Path
 ) -> None:
     before = contents(exported)
     with pytest.raises(ExchangeError, match="is not empty"):
-        export(store, exported)
+        export(theirs, exported)
     assert contents(exported) == before
-    export(store, exported, where="seed == 0", force=True)
+    export(theirs, exported, where="seed == 0", force=True)
     assert [row.seed for row in Directory(exported).rows()] == [0]
     (exported / "thesis.tex").write_text("years of work")
     with pytest.raises(ExchangeError, match=r"'thesis\.tex'.*--force would delete it"):
-        export(store, exported, force=True)
+        export(theirs, exported, force=True)
     assert (exported / "thesis.tex").exists()
 
 
-def test_force_replaces_nothing_but_a_whole_export(store: Store, exported: Path) -> None:
+def test_force_replaces_nothing_but_a_whole_export(theirs: Store, exported: Path) -> None:
     (exported / "SHA256SUMS").unlink()
     before = contents(exported)
     with pytest.raises(ExchangeError, match="is no export, and --force would delete"):
-        export(store, exported, force=True)
+        export(theirs, exported, force=True)
     assert contents(exported) == before
 
 
-def test_what_comes_into_the_directory_while_rows_are_written_is_not_deleted(store: Store, tmp_path: Path) -> None:
-    export(store, tmp_path / "out")
+def test_what_comes_into_the_directory_while_rows_are_written_is_not_deleted(theirs: Store, tmp_path: Path) -> None:
+    export(theirs, tmp_path / "out")
 
     def work(*_: int) -> None:
         (tmp_path / "out" / "thesis.tex").write_text("years of work")
 
     with pytest.raises(ExchangeError, match=r"thesis\.tex"):
-        export(store, tmp_path / "out", force=True, on_row=work)
+        export(theirs, tmp_path / "out", force=True, on_row=work)
     assert (tmp_path / "out" / "thesis.tex").exists() and (tmp_path / "out" / "rows.jsonl").exists()
 
 
 def test_an_export_that_is_cut_off_between_its_renames_leaves_the_old_one(
-    store: Store, exported: Path, monkeypatch: pytest.MonkeyPatch
+    theirs: Store, exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, rename = contents(exported), Path.rename
 
@@ -81,7 +69,7 @@ def test_an_export_that_is_cut_off_between_its_renames_leaves_the_old_one(
 
     monkeypatch.setattr(Path, "rename", cut)
     with pytest.raises(KeyboardInterrupt):
-        export(store, exported, where="seed == 0", force=True)
+        export(theirs, exported, where="seed == 0", force=True)
     assert contents(exported) == before
 
 
@@ -94,7 +82,7 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
 
 
 def test_what_a_killed_export_left_is_put_away_by_the_next_and_nothing_else(
-    store: Store, tmp_path: Path, killed: Callable[[Path], None]
+    theirs: Store, tmp_path: Path, killed: Callable[[Path], None]
 ) -> None:
     target = tmp_path / "out"
     others = {tmp_path / ".out-alive000": this_owner(), tmp_path / ".out-none0000": ""}
@@ -105,12 +93,12 @@ def test_what_a_killed_export_left_is_put_away_by_the_next_and_nothing_else(
     with exchange_place.beside(target) as made:
         killed(made)
     assert (tmp_path / ".out-killed00" / "export").is_dir()
-    export(store, target)
+    export(theirs, target)
     assert set(tmp_path.glob(".out-*")) == set(others) and Directory(target)
 
 
 def test_an_export_that_was_killed_while_it_replaced_another_brings_that_back(
-    store: Store, exported: Path, killed: Callable[[Path], None]
+    theirs: Store, exported: Path, killed: Callable[[Path], None]
 ) -> None:
     before = contents(exported)
     with exchange_place.beside(exported) as made:
@@ -118,34 +106,34 @@ def test_an_export_that_was_killed_while_it_replaced_another_brings_that_back(
         killed(made)
     assert not exported.exists()
     with pytest.raises(ExchangeError, match="not empty"):
-        export(store, exported)
+        export(theirs, exported)
     assert contents(exported) == before and not list(exported.parent.glob(".out-*"))
 
 
 @pytest.mark.parametrize("place", [".", ".."])
 def test_the_folder_one_is_in_is_not_replaced(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+    theirs: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     with pytest.raises(ExchangeError, match="the folder you are in"):
-        export(store, Path(place))
+        export(theirs, Path(place))
 
 
 @pytest.mark.parametrize("target", ["file", "link", "nowhere/out"])
-def test_what_can_be_no_directory_is_refused(store: Store, tmp_path: Path, target: str) -> None:
+def test_what_can_be_no_directory_is_refused(theirs: Store, tmp_path: Path, target: str) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to(tmp_path)
     with pytest.raises(ExchangeError, match="is no directory"):
-        export(store, tmp_path / target, force=True)
+        export(theirs, tmp_path / target, force=True)
 
 
 @pytest.mark.parametrize("there", [False, True])
 def test_an_export_that_fails_leaves_everything_as_it_was(
-    store: Store, tmp_path: Path, there: bool, monkeypatch: pytest.MonkeyPatch
+    theirs: Store, tmp_path: Path, there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if there:
-        export(store, tmp_path / "out")
+        export(theirs, tmp_path / "out")
     before = {path: path.read_bytes() for path in tmp_path.rglob("out/*")}
 
     def full(*_: Any, **__: Any) -> str:
@@ -153,6 +141,6 @@ def test_an_export_that_fails_leaves_everything_as_it_was(
 
     monkeypatch.setattr(exchange_write, "citation", full)
     with pytest.raises(OSError, match="No space"):
-        export(store, tmp_path / "out", force=True)
+        export(theirs, tmp_path / "out", force=True)
     assert {path: path.read_bytes() for path in tmp_path.rglob("out/*")} == before
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["out"] * there

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ _SERVED = multiprocessing.get_context("forkserver")
 _SERVED.set_forkserver_preload(["trainers.imagenet_run", "trainers.imagenet", "search.cli"])
 
 
-def together(tree: Path, output: Path, world: int = 2, **options: Any) -> list[int | None]:
+def together(tree: Path, output: Path, world: int = 2, **options: Any) -> list[int]:
     """Retrain in `world` processes, as torchrun would start them; returns their exit codes.
 
     Options are those of `trainers.imagenet.retrain` and of `Execution`; `killed` is {rank: look at which it is killed},
@@ -26,32 +27,31 @@ def together(tree: Path, output: Path, world: int = 2, **options: Any) -> list[i
     one's own failure.
     """
     port = free_port()
-    processes = [_SERVED.Process(target=_one, args=(rank, world, port, tree, output, options)) for rank in range(world)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-        if process.exitcode is None:
-            process.kill()
-    return [process.exitcode for process in processes]
+    return _in_processes(_one, [(rank, world, port, tree, output, options) for rank in range(world)])
 
 
 def commanded(folder: Path, *words: object, world: int = 2) -> list[tuple[int, str, str]]:
     """`attnas WORDS` typed in `folder`, in `world` processes: the code, the output and the errors of each."""
-    port, codes = free_port(), []
-    places = [folder / f"process{rank}" for rank in range(world)]
-    processes = [
-        _SERVED.Process(target=_command, args=(rank, world, port, folder, place, [str(word) for word in words]))
-        for rank, place in enumerate(places)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-        codes.append(-99 if process.exitcode is None else process.exitcode)
-        process.kill()
+    port, places = free_port(), [folder / f"process{rank}" for rank in range(world)]
+    said = [str(word) for word in words]
+    codes = _in_processes(_command, [(rank, world, port, folder, place, said) for rank, place in enumerate(places)])
     texts = [[place.with_suffix(end).read_text() for end in (".out", ".err")] for place in places]
     return [(code, out, err) for code, (out, err) in zip(codes, texts, strict=True)]
+
+
+def _in_processes(target: Callable[..., None], arguments: list[tuple[Any, ...]]) -> list[int]:
+    """The exit codes of a process for each; of one that does not end, that of the signal which then ends it."""
+    processes = [_SERVED.Process(target=target, args=given) for given in arguments]
+    for process in processes:
+        process.start()
+    codes = []
+    for process in processes:
+        process.join(60)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+        codes.append(int(process.exitcode or 0))
+    return codes
 
 
 def _command(rank: int, world: int, port: int, folder: Path, said: Path, words: list[str]) -> None:
