@@ -15,6 +15,7 @@ from trainers import Outcome, imagenet
 from trainers.factories import versioned
 from trainers.imagenet import Execution, ImageSet, RetrainRecipe
 from trainers.imagenet import retrain as train
+from trainers.model_facts import WEIGHTS
 
 
 def retrain(
@@ -31,7 +32,7 @@ def retrain(
     tensorboard: bool = False,
     retry_failed: bool = False,
     stop: Callable[[], bool] = lambda: False,
-    begin: Callable[[], None] = lambda: None,
+    begin: Callable[[], object] = lambda: None,
 ) -> Row:
     """The row of this retraining on `images`: trained now, a line an epoch, unless the store has it.
 
@@ -85,7 +86,7 @@ def retrain(
     else:
         watch.end(row)
         if row.status == "complete":
-            say(f"weights: {output / 'model.pt'}, curves: {output / PICTURE}")
+            say(f"weights: {output / WEIGHTS}, curves: {output / PICTURE}")
     if row.settled:
         say(f"settled: {row.settled}")
     return row

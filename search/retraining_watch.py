@@ -23,7 +23,7 @@ class RetrainingWatch:
 
     def __init__(self, epochs: int, output: Path, *, tensorboard: bool) -> None:
         self.epochs, self.output = epochs, output
-        self._wanted, self._events = tensorboard, None if not tensorboard else check_tensorboard()
+        self._events = check_tensorboard() if tensorboard else None
         self._writer: SummaryWriter | None = None
 
     def epoch(self, record: dict[str, float]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,7 +43,7 @@ def lead(
             seed=seed,
             output=output,
             stop=lambda: told.asked,
-            begin=lambda task=task: processes.share(task),  # type: ignore[misc]
+            begin=partial(processes.share, task),
             **given,
         )
         rows.append(row)

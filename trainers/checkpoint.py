@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from search_space.errors import UserError
+from trainers.whole_files import whole
 
 _log = logging.getLogger(__name__)
 
@@ -152,7 +153,7 @@ def write(path: Path, state: dict[str, Any]) -> None:
         UserError: the file can't be written.
     """
     try:
-        replace(path, state, part=path.with_name(f"{path.name}.part"))
+        replace(path, state)
     except OSError as error:
         raise UserError(
             f"{path} can't be written: {error}. Make room or mend the permissions; the same command then goes on "
@@ -160,17 +161,12 @@ def write(path: Path, state: dict[str, Any]) -> None:
         ) from error
 
 
-def replace(path: Path, state: dict[str, Any], *, part: Path) -> None:
-    """Write to `part`, then give it the name `path`. Raises `OSError`; `part` is gone then, and its room is free."""
-    try:
-        with part.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+def replace(path: Path, state: dict[str, Any], *, part: Path | None = None) -> None:
+    """Raises `OSError`; what was there before stays then."""
+    with whole(path, part) as begun, begun.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import torch
 from search_space.errors import UserError
 from trainers.environment import pick_device
 from trainers.imagenet_recipe import RetrainRecipe
-from trainers.precision import PRECISIONS, pick_precision
+from trainers.precision import PRECISIONS, check_precision, pick_precision
 from trainers.processes import ALONE, Processes
 
 FULL_PRECISIONS = (*PRECISIONS, "float16", "float64")
@@ -58,8 +58,7 @@ class Execution:
         """Raises `UserError` if the recipe can't be carried out so."""
         if self.workers < 0:
             raise UserError(f"workers: {self.workers} given; allowed: 0 (decode in the training process) or more.")
-        if self.precision not in ("auto", *FULL_PRECISIONS):
-            raise UserError(f"precision: {self.precision!r} given; allowed: auto, {', '.join(FULL_PRECISIONS)}.")
+        check_precision(self.precision, FULL_PRECISIONS)
         mixes = bool(recipe.mixup or recipe.cutmix)
         least = 2  # batch norm needs as many, and mixing a pair
         if recipe.batch_size % self.parts or self.micro(recipe) < least or (mixes and self.micro(recipe) % 2):

@@ -7,10 +7,10 @@ import math
 import random
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ from trainers.execution import Execution
 from trainers.image_decode import ImageError, View, augmenting, central
 from trainers.image_set import ImageSet, Part
 from trainers.imagenet_recipe import RetrainRecipe
+
+_T = TypeVar("_T")
 
 
 class Corrupt(NamedTuple):
@@ -49,13 +51,21 @@ class Views(Dataset[tuple[Tensor, int] | Corrupt]):
     def __getitem__(self, number: int) -> tuple[Tensor, int] | Corrupt:
         """A number beyond the last image is one of them once more, seen in another way."""
         index = number % len(self)
-        try:
-            content = self.part.read(index)
+
+        def seen(content: bytes) -> tuple[Tensor, int]:
             with reproducible(derived_seed(self.seed, number)):
                 return self.view(content), int(self.part.labels[index])
-        except (ImageError, OSError) as error:
-            # raised in a worker it would arrive wrapped in a traceback, and the loader would hang for 5 s
-            return Corrupt(self.part.name(index), str(error))
+
+        return used(self.part, index, seen)
+
+
+def used(part: Part, index: int, use: Callable[[bytes], _T]) -> _T | Corrupt:
+    """What is made of an image, or why nothing can be: raised in a loader's worker that would arrive wrapped in a
+    traceback, and the loader would hang for 5 s."""
+    try:
+        return use(part.read(index))
+    except (ImageError, OSError) as error:
+        return Corrupt(part.name(index), str(error))
 
 
 def derived_seed(*parts: int) -> int:

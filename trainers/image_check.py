@@ -9,8 +9,8 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset
 
 from trainers.data_progress import progress
-from trainers.image_batches import Corrupt
-from trainers.image_decode import ImageError, glance
+from trainers.image_batches import Corrupt, used
+from trainers.image_decode import glance
 from trainers.image_set import ImageSet, Part
 
 _AT_A_TIME = 64
@@ -24,11 +24,7 @@ class _Looked(Dataset[Corrupt | None]):
         return len(self.part.labels)
 
     def __getitem__(self, number: int) -> Corrupt | None:
-        try:
-            glance(self.part.read(number))
-        except (ImageError, OSError) as error:
-            return Corrupt(self.part.name(number), str(error))
-        return None
+        return used(self.part, number, glance)
 
 
 def unreadable(images: ImageSet, *, workers: int) -> list[Corrupt]:

@@ -21,7 +21,7 @@ from trainers.image_decode import augmenting
 from trainers.image_set import ImageSet, image_set
 from trainers.imagenet_recipe import RetrainRecipe
 from trainers.imagenet_run import Halted, Run
-from trainers.keeping import Keeper
+from trainers.keeping import LAST, Keeper
 from trainers.outcome import EpochReport, Epochs, Outcome, observe, settled
 from trainers.processes import failed
 from trainers.retrained import facts_of_training
@@ -90,7 +90,7 @@ def retrain(
     identity = _identity(design, images, backbone, image_size, recipe, seed)
     processes = execution.processes
     with own_folder(output) if processes.first else nullcontext(), execution.prepared():
-        saved = processes.once(lambda: Checkpoint.load(output / "last.pt", identity))
+        saved = processes.once(lambda: Checkpoint.load(output / LAST, identity))
         execution = execution.settled(_saved_precision(execution.precision, saved, output))
         facts = facts_of_training(
             design,
@@ -121,7 +121,7 @@ def retrain(
             )
             run = Run(net, batches, recipe=recipe, seed=seed, execution=execution, stop=stop)
             if saved is not None:
-                _restore(run, saved, output / "last.pt")
+                _restore(run, saved, output / LAST)
             curves = list(earlier)
             try:
                 for record in run.epochs(len(curves) + 1):
@@ -181,7 +181,7 @@ def _saved_precision(wanted: str, saved: Checkpoint | None, output: Path) -> str
         return None
     if wanted not in ("auto", saved.precision):
         raise UserError(
-            f"precision: {wanted!r} given, but {output / 'last.pt'} was trained in {saved.precision}. "
+            f"precision: {wanted!r} given, but {output / LAST} was trained in {saved.precision}. "
             f"Give --precision {saved.precision} or auto to go on with it, or another --output."
         )
     return saved.precision

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from trainers import model_facts
 from trainers.checkpoint import Checkpoint, write
 from trainers.model_facts import ModelFacts
+from trainers.whole_files import whole
 
 if TYPE_CHECKING:
     from trainers.imagenet_run import Run
 
-LAST, BEST, MODEL, TABLE = "last.pt", "best.pt", "model.pt", "epochs.csv"
+LAST, BEST, TABLE = "last.pt", "best.pt", "epochs.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Keeper:
     def end(self, run: Run, curves: list[dict[str, float]]) -> None:
         if self.writes:
             state = {name: value.cpu() for name, value in run.measured.state_dict().items()}
-            write(self.folder / MODEL, state)
+            write(self.folder / model_facts.WEIGHTS, state)
             model_facts.write(self.folder, self.facts, curves)
 
 
@@ -84,25 +85,18 @@ def name(checkpoint: Checkpoint, folder: Path, keep: int) -> None:
 def write_table(curves: list[dict[str, float]], path: Path) -> None:
     """A line an epoch, a column a number; those that only some epochs have are empty in the others."""
     columns = list(dict.fromkeys(name for record in curves for name in record))
-    part = path.with_name(f"{path.name}.part")
-    with part.open("w", newline="") as file:
+    with whole(path) as part, part.open("w", newline="") as file:
         table = csv.DictWriter(file, columns)
         table.writeheader()
         table.writerows(curves)
-    part.replace(path)
 
 
 def _also(path: Path, name: Path) -> None:
     """The file under another name too: at any moment that is the old file or the new one."""
     if name.exists() and name.samefile(path):
         return
-    part = name.with_name(f"{name.name}.part")
-    part.unlink(missing_ok=True)
-    try:
+    with whole(name) as part:
         try:
             os.link(path, part)
         except OSError:  # a file system without links
             shutil.copyfile(path, part)
-        part.replace(name)
-    finally:
-        part.unlink(missing_ok=True)

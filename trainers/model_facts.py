@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from search_space.errors import UserError
+from trainers.whole_files import whole
 
-NAME = "model.json"
+NAME, WEIGHTS = "model.json", "model.pt"
 FORMAT = 1
 _LARGEST = 64 * 2**20  # of a file that is read whole; 22,000 class names are 1 MB
 
@@ -75,13 +76,13 @@ def write(folder: Path, facts: ModelFacts, curves: list[dict[str, float]] | None
     """Put `model.json` into the folder; with `curves` it is said of the `model.pt` that lies there. Without them one of
     the same training stays."""
     if curves is not None:
-        facts = replace(facts.with_last(curves), weights_sha256=sha256_of(folder / "model.pt"))
+        facts = replace(facts.with_last(curves), weights_sha256=sha256_of(folder / WEIGHTS))
     elif _identity_in(folder / NAME) == facts.identity:
         return
-    path, part = folder / NAME, folder / f"{NAME}.part"
+    path = folder / NAME
     try:
-        part.write_text(json.dumps(facts.plain, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
+        with whole(path) as part:
+            part.write_text(json.dumps(facts.plain, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path} can't be written: {error}. Make room or mend the permissions.") from error
 

@@ -24,9 +24,9 @@ def pick_precision(wanted: str, device: torch.device) -> str:
     return _faster(device) if wanted == "auto" else wanted
 
 
-def check_precision(wanted: str) -> None:
-    if wanted not in ("auto", *PRECISIONS):
-        raise UserError(f"precision: {wanted!r} given; allowed: auto, {', '.join(PRECISIONS)}.")
+def check_precision(wanted: str, allowed: tuple[str, ...] = PRECISIONS) -> None:
+    if wanted not in ("auto", *allowed):
+        raise UserError(f"precision: {wanted!r} given; allowed: auto, {', '.join(allowed)}.")
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:

@@ -16,6 +16,7 @@ from trainers.environment import commit, hardware, versions
 from trainers.factories import versioned
 from trainers.image_set import ImageSet
 from trainers.imagenet_recipe import RetrainRecipe
+from trainers.keeping import LAST
 from trainers.model_facts import ModelFacts
 from trainers.timm_import import prepare
 
@@ -82,7 +83,7 @@ def retrained(path: Path) -> tuple[ModelFacts, State]:
     `UserError` for what is damaged, foreign, or not what `model.json` beside it is about.
     """
     if path.is_dir():
-        found = [path / name for name in ("model.pt", "last.pt") if (path / name).is_file()]
+        found = [path / name for name in (model_facts.WEIGHTS, LAST) if (path / name).is_file()]
         if not found:
             raise UserError(f"{path} holds neither model.pt nor last.pt: no folder of a retraining.")
         path = found[0]
