@@ -52,8 +52,17 @@ _UPGRADES = {
         "CREATE TABLE recipes (hash VARCHAR(32) NOT NULL PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, "
         "content JSON NOT NULL)",
     ),
+    4: (),
 }
 """What makes of each older version the next one."""
+_UPGRADES_OF_SQLITE = {
+    4: (
+        "CREATE INDEX evaluations_lines ON evaluations (status, macs, network_key, recipe_hash, data_hash, split, "
+        "epochs, schedule_epochs, macs_convention, precision, hardware, backbone, image_size, num_classes, data, "
+        'recipe, "key", design, params, loss, latency_seconds, peak_memory_bytes, seconds, accuracy)',
+    ),
+}
+"""What SQLite needs beside."""
 
 
 class StorageError(UserError):
@@ -137,7 +146,8 @@ def upgrade(engine: Engine, shown: str) -> None:
         with engine.execution_options(**{WRITE: True}).begin() as connection:
             lock(connection)
             for version in range(_read_version(connection, shown), SCHEMA_VERSION):  # another may have been first
-                for statement in _UPGRADES[version]:
+                beside = _UPGRADES_OF_SQLITE.get(version, ()) if engine.dialect.name == "sqlite" else ()
+                for statement in (*_UPGRADES[version], *beside):
                     connection.exec_driver_sql(statement)
             connection.execute(sa.update(META).where(_VERSION).values(value=str(SCHEMA_VERSION)))
     except DBAPIError as error:

@@ -20,6 +20,7 @@ from test_results_row import a_row, running
 from results import StorageError, open_store
 from results.recipes import KeptRecipe
 from results.row import COLUMNS
+from results.table import SCHEMA_VERSION
 
 # what attnas 0.1.0 made (commit d9ebf0c), as SQLAlchemy wrote its results/table.py out
 VERSION_1 = """
@@ -91,7 +92,15 @@ INSERT INTO evaluations VALUES (
     NULL, 1
 );
 """
-OLD = {"version 1": VERSION_1, "version 2": VERSION_2, "version 3": VERSION_3}
+# the same at commit 6e777f7, which kept recipes
+VERSION_4 = (
+    VERSION_3.replace("'schema_version', '3'", "'schema_version', '4'")
+    + """
+CREATE TABLE recipes (hash VARCHAR(32) NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, content JSON NOT NULL,
+    PRIMARY KEY (hash));
+"""
+)
+OLD = {"version 1": VERSION_1, "version 2": VERSION_2, "version 3": VERSION_3, "version 4": VERSION_4}
 ROW = a_row(curves=[{"loss": 1.25}], versions={"torch": "2"}, seconds=2.5, started=1.0, finished=2.0)
 
 
@@ -121,7 +130,7 @@ def test_an_old_storage_is_upgraded_where_it_lies_and_keeps_its_rows(old: str, r
     with open_store(old, read_only=read_only) as store:
         assert store.rows() == [ROW] and (ROW.settled, ROW.study, ROW.attempts) == (None, None, 1)
         assert tuple(store.frame().columns) == COLUMNS
-    assert version_of(old) == "4"
+    assert version_of(old) == str(SCHEMA_VERSION)
 
 
 def test_an_upgraded_storage_keeps_and_finds_what_training_settled(old: str) -> None:
@@ -177,6 +186,22 @@ def test_an_upgraded_storage_has_the_tables_of_a_new_one(storage_url: str, versi
     assert tables_of(storage_url) == new and set(new) == {"evaluations", "meta", "studies", "latencies", "recipes"}
 
 
+@pytest.mark.parametrize("script", [None, *OLD.values()], ids=["new", *OLD])
+def test_sqlite_puts_lines_together_from_an_index_alone_and_sorts_nothing(tmp_path: Path, script: str | None) -> None:
+    url = f"sqlite:///{tmp_path}/some.db"
+    if script is not None:
+        execute(url, script)
+    asked: list[Any] = []
+    with open_store(url) as store:
+        sa.event.listen(store.engine, "before_cursor_execute", lambda *said: asked.append(said[2:4]))
+        store.lines()
+        statement, parameters = asked[-1]
+        with store.engine.connect() as connection:
+            plan = [step[-1] for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+    assert any("COVERING INDEX evaluations_lines (status=?)" in step for step in plan), plan
+    assert not any("TEMP B-TREE" in step for step in plan), plan
+
+
 def open_at_once(url: str, read_only: bool, barrier: Barrier, found: Queue[Any]) -> None:
     barrier.wait(timeout=60)
     try:
@@ -199,7 +224,7 @@ def test_of_processes_that_open_an_old_storage_at_once_one_upgrades_it_and_all_r
     assert [found.get(timeout=60) for _ in processes] == [[ROW]] * 4
     for process in processes:
         process.join(timeout=60)
-    assert version_of(storage_url) == "4"
+    assert version_of(storage_url) == str(SCHEMA_VERSION)
 
 
 def test_an_upgrade_that_another_process_has_made_meanwhile_is_not_made_again(
@@ -218,7 +243,7 @@ def test_an_upgrade_that_another_process_has_made_meanwhile_is_not_made_again(
     monkeypatch.setattr(engine, "upgrade", late)
     with open_store(old) as store:
         assert store.rows() == [ROW]
-    assert version_of(old) == "4"
+    assert version_of(old) == str(SCHEMA_VERSION)
 
 
 def test_an_upgrade_that_fails_leaves_the_storage_as_it_was(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,7 +285,7 @@ def test_an_old_storage_that_may_only_be_read_is_refused_with_what_to_do_and_unc
         with another_user(), pytest.raises(StorageError) as caught:
             open_store(f"sqlite:///{path}", read_only=True)
         said = str(caught.value)
-        assert "made by an older attnas" in said and "schema version 4" in said and "readonly" in said
+        assert "made by an older attnas" in said and f"schema version {SCHEMA_VERSION}" in said and "readonly" in said
         assert "let a user who may write to it open it once" in said and f"--storage sqlite:///{path}" in said
         assert path.read_bytes() == before
 
