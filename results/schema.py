@@ -52,17 +52,9 @@ _UPGRADES = {
         "CREATE TABLE recipes (hash VARCHAR(32) NOT NULL PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, "
         "content JSON NOT NULL)",
     ),
-    4: (),
+    4: (),  # an index more
 }
-"""What makes of each older version the next one."""
-_UPGRADES_OF_SQLITE = {
-    4: (
-        "CREATE INDEX evaluations_lines ON evaluations (status, macs, network_key, recipe_hash, data_hash, split, "
-        "epochs, schedule_epochs, macs_convention, precision, hardware, backbone, image_size, num_classes, data, "
-        'recipe, "key", design, params, loss, latency_seconds, peak_memory_bytes, seconds, accuracy)',
-    ),
-}
-"""What SQLite needs beside."""
+"""What makes of each older version the next one; indexes that are not there yet are made of the tables themselves."""
 
 
 class StorageError(UserError):
@@ -146,9 +138,10 @@ def upgrade(engine: Engine, shown: str) -> None:
         with engine.execution_options(**{WRITE: True}).begin() as connection:
             lock(connection)
             for version in range(_read_version(connection, shown), SCHEMA_VERSION):  # another may have been first
-                beside = _UPGRADES_OF_SQLITE.get(version, ()) if engine.dialect.name == "sqlite" else ()
-                for statement in (*_UPGRADES[version], *beside):
+                for statement in _UPGRADES[version]:
                     connection.exec_driver_sql(statement)
+            for index in EVALUATIONS.indexes:
+                index.create(connection, checkfirst=True)
             connection.execute(sa.update(META).where(_VERSION).values(value=str(SCHEMA_VERSION)))
     except DBAPIError as error:
         reason = " ".join(str(error.orig).split())

@@ -13,12 +13,6 @@ from results.row import COLUMNS, Row
 
 SCHEMA_VERSION = 5  # results.schema upgrades from older ones
 METADATA = sa.MetaData()
-LINES = (
-    *("status", "macs", "network_key", "recipe_hash", "data_hash", "split", "epochs", "schedule_epochs"),
-    *("macs_convention", "precision", "hardware", "backbone", "image_size", "num_classes", "data", "recipe", "key"),
-    *("design", "params", "loss", "latency_seconds", "peak_memory_bytes", "seconds", "accuracy"),
-)
-"""The columns that `results.lines` puts together, those first that tell networks and contexts apart."""
 
 _SQL_TYPES: dict[Any, type[sa.types.TypeEngine[Any]]] = {
     str: sa.Text,
@@ -44,9 +38,14 @@ EVALUATIONS = sa.Table(
     sa.Column("seq", sa.BigInteger, nullable=False),
     sa.Index("evaluations_changes", "status", "seq"),
 )
-# What `results.lines` reads, in the order by which it groups: SQLite reads and sorts no row then. An index row of
+# What `results.lines` reads, that first by which it groups: SQLite reads and sorts no row then. An index row of
 # PostgreSQL is too short for it.
-sa.Index("evaluations_lines", *(EVALUATIONS.c[name] for name in LINES)).ddl_if(dialect="sqlite")
+_LINES = (
+    *("status", "macs", "network_key", "recipe_hash", "data_hash", "split", "epochs", "schedule_epochs"),
+    *("macs_convention", "precision", "hardware", "backbone", "image_size", "num_classes", "data", "recipe", "key"),
+    *("design", "params", "loss", "latency_seconds", "peak_memory_bytes", "seconds", "accuracy"),
+)
+sa.Index("evaluations_lines", *(EVALUATIONS.c[name] for name in _LINES)).ddl_if(dialect="sqlite")
 ROW_COLUMNS = tuple(EVALUATIONS.c[name] for name in COLUMNS)
 """The columns of `EVALUATIONS` that are fields of `Row`, and the identity."""
 STUDIES = sa.Table(
