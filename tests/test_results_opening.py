@@ -40,7 +40,9 @@ def test_a_file_is_in_wal_mode_and_durable_at_each_commit(tmp_path: Path) -> Non
         assert asked == ["wal", 2]  # sqlite.org/pragma.html: 2 is FULL
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
     with closing(sqlite3.connect(tmp_path / "a.db")) as connection:
-        assert connection.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchall() == [(str(SCHEMA_VERSION),)]
+        assert connection.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchall() == [
+            (str(SCHEMA_VERSION),)
+        ]
 
 
 class Busy(sqlite3.Connection):
