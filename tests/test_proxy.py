@@ -14,8 +14,8 @@ from trainers import PROXY, backbone, train
 from trainers import proxy as module
 from trainers.image_data import Split
 from trainers.outcome import TrialTimeout, failure_class, observe
-from trainers.precision import pick_precision
 from trainers.proxy_run import parameter_groups
+from trainers.ways import pick_precision
 
 RECIPE = PROXY.changed(epochs=2, batch_size=16, crop_padding=1)
 

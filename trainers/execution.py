@@ -16,8 +16,9 @@ import torch
 from search_space.errors import UserError
 from trainers.environment import pick_device
 from trainers.imagenet_recipe import RetrainRecipe
-from trainers.precision import PRECISIONS, check_precision, pick_precision
+from trainers.precision import PRECISIONS, check_precision
 from trainers.processes import ALONE, Processes
+from trainers.ways import pick_precision
 
 FULL_PRECISIONS = (*PRECISIONS, "float16", "float64")
 """float16 is autocast with a scaled loss; float64, plain, is for comparing what should be equal."""

@@ -17,9 +17,12 @@ from search_space import UserError
 from trainers.augment import augment, normalise
 from trainers.checkpoint import Trunk
 from trainers.data import ImageData, Split
+from trainers.fuse import fuse
+from trainers.fused_kernels import compiled
 from trainers.outcome import Effort, NotFiniteError
-from trainers.precision import autocast, memory_format
+from trainers.precision import autocast
 from trainers.recipe import Recipe
+from trainers.ways import Way
 
 
 def check_batch_size(data: ImageData, recipe: Recipe) -> None:
@@ -47,18 +50,20 @@ class Run:
         recipe: Recipe,
         seed: int,
         device: torch.device,
-        precision: str,
+        way: Way,
         on_step: Callable[[], None] | None,
         effort: Effort,
     ) -> None:
-        self.recipe, self.seed, self.device, self.precision = recipe, seed, device, precision
+        self.recipe, self.seed, self.device, self.precision = recipe, seed, device, way.precision
         self.on_step, self.effort = on_step or (lambda: None), effort
         self.mean, self.std = data.mean.to(device), data.std.to(device)
         self.train = Split(data.train.images.to(device), data.train.labels.to(device))
         self.held_out = Split(held_out.images.to(device), held_out.labels.to(device))
         self.mirror = recipe.mirror and data.flip
-        self.layout = memory_format(precision)
+        self.layout = way.memory_format
         self.net: nn.Module = net.to(device, memory_format=self.layout)  # type: ignore[call-overload]
+        if way.fused:
+            fuse(self.net, compiled)
         self.optimiser = torch.optim.SGD(
             parameter_groups(net, recipe.weight_decay), lr=0.0, momentum=recipe.momentum, nesterov=recipe.momentum > 0
         )

@@ -1,0 +1,219 @@
+"""How a training is carried out fastest here: number format, layout of maps, fused blocks. Measured, never assumed.
+
+A measurement is made once for a machine, a network and a batch, and kept in `ways.json` of the cache directory.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from search_space import AttentionDesign, UserError
+from trainers.backbones import backbone
+from trainers.data import default_cache_dir
+from trainers.environment import hardware, versions
+from trainers.factories import versioned
+from trainers.fuse import fuse
+from trainers.fused_kernels import compiled
+from trainers.precision import PRECISIONS, autocast, check_precision, memory_format
+from trainers.whole_files import whole
+
+FEW_STEPS = 300
+"""Of a shorter training no measurement, and no compiling, pays: it has the layout of its precision, and no fused block
+unless told."""
+
+_LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+_HALF_IS_WORTH = 1.15  # bfloat16 must win by more than a noisy machine varies, for it costs digits
+_OTHER_IS_WORTH = 1.05  # of two ways to compute the same
+_GATE = AttentionDesign("avg", excitation="affine")  # possible in every network
+_ROUNDS = 5
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """`layout`: contiguous | channels_last."""
+
+    precision: str
+    layout: str
+    fused: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.precision} {self.layout}{' fused' if self.fused else ''}"
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        return _LAYOUTS[self.layout]
+
+
+def pick_way(
+    precision: str,
+    fused: bool | None,
+    *,
+    name: str,
+    image_size: int,
+    batch_size: int,
+    steps: int,
+    device: torch.device,
+) -> Way:
+    """The fastest way to train the network `name` for `steps` in this precision (`auto`: in any), with or without fused
+    blocks (None: either).
+
+    Raises:
+        UserError: no such precision; or fused blocks were asked for and can't be compiled here, or there are none.
+    """
+    check_precision(precision)
+    if steps < FEW_STEPS:
+        default = default_way(pick_precision(precision, device))
+        if not fused:
+            return default
+        ways = [replace(default, fused=True)]
+    else:
+        precisions = PRECISIONS if precision == "auto" else (precision,)
+        fusions = (False, True) if fused is None else (fused,)
+        ways = [Way(one, layout, fusion) for one in precisions for layout in _layouts(one) for fusion in fusions]
+    seconds = _known_or_measured(ways, name, image_size, batch_size, device)
+    if fused and not any(way.fused for way in seconds):
+        raise UserError(f"fused blocks of {name!r} were asked for (--fuse) and can't be had here: see above.")
+    return fastest(seconds) if seconds else default_way(pick_precision(precision, device))
+
+
+def pick_precision(wanted: str, device: torch.device) -> str:
+    """`float32` (plain), or `bfloat16` (autocast); `auto`: the faster of both for a ResNet-8 at 32 pixels."""
+    check_precision(wanted)
+    if wanted != "auto":
+        return wanted
+    seconds = _known_or_measured(list(map(default_way, PRECISIONS)), "resnet8", 32, 128, device)
+    return fastest(seconds).precision if seconds else PRECISIONS[0]
+
+
+def default_way(precision: str) -> Way:
+    layout = memory_format(precision)
+    return Way(precision, next(name for name, one in _LAYOUTS.items() if one is layout))
+
+
+def fastest(seconds: Mapping[Way, float]) -> Way:
+    """Of the ways that were measured; of two that are about as fast, the plainer."""
+    best = {
+        precision: min(seconds[way] for way in seconds if way.precision == precision)
+        for precision in {way.precision for way in seconds}
+    }
+    is_half = len(best) == 1 or best["float32"] > _HALF_IS_WORTH * best["bfloat16"]
+    precision = next(iter(best)) if len(best) == 1 else ("bfloat16" if is_half else "float32")
+    default = default_way(precision)
+    ways = sorted((way for way in seconds if way.precision == precision), key=lambda way: (way != default, way.fused))
+    chosen = ways[0]
+    for way in ways[1:]:
+        if seconds[chosen] > _OTHER_IS_WORTH * seconds[way]:
+            chosen = way
+    return chosen
+
+
+def _layouts(precision: str) -> Sequence[str]:
+    return tuple(_LAYOUTS) if precision == "float32" else ("channels_last",)  # half maps in rows were never faster
+
+
+def _known_or_measured(
+    ways: Sequence[Way], name: str, image_size: int, batch_size: int, device: torch.device
+) -> dict[Way, float]:
+    """Seconds of a training step of each way; those that can't be had here are left out."""
+    key = f"{hardware(device)}, torch {versions()['torch']}, {versioned(name)} at {image_size}, batch {batch_size}"
+    return _of_this_process(tuple(ways), key, name, image_size, batch_size, device)
+
+
+@lru_cache(maxsize=64)
+def _of_this_process(
+    ways: tuple[Way, ...], key: str, name: str, image_size: int, batch_size: int, device: torch.device
+) -> dict[Way, float]:
+    known = _read().get(key, {})
+    if not all(str(way) in known for way in ways):
+        _log.info("measuring how %s trains fastest here", name)
+        measured = _measured(ways, name, image_size, batch_size, device)
+        known = known | {str(way): measured.get(way) for way in ways}  # None: not to be had here
+        _keep(key, known)
+    return {way: known[str(way)] for way in ways if known[str(way)] is not None}
+
+
+def _measured(
+    ways: Sequence[Way], name: str, image_size: int, batch_size: int, device: torch.device
+) -> dict[Way, float]:
+    """Least seconds of a few alternating steps: other processes only ever add time."""
+    steps: dict[Way, Callable[[], float]] = {}
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        for way in ways:
+            try:
+                steps[way] = step = _Step(way, name, image_size, batch_size, device)
+                step()  # the first chooses kernels, and compiles
+            except Exception as error:  # too little memory, no compiler: whatever it is, the way can't be had
+                steps.pop(way, None)
+                reason = " ".join(str(error).split())
+                _log.warning("%s can't be trained as %s here: %s", name, way, reason[:300])
+        return {way: min(seconds) for way, seconds in _alternated(steps).items()}
+
+
+def _alternated(steps: Mapping[Way, Callable[[], float]]) -> dict[Way, list[float]]:
+    seconds: dict[Way, list[float]] = {way: [] for way in steps}
+    for _ in range(_ROUNDS):
+        for way, step in steps.items():
+            seconds[way].append(step())
+    return seconds
+
+
+class _Step:
+    def __init__(self, way: Way, name: str, image_size: int, batch_size: int, device: torch.device) -> None:
+        self.way, self.device = way, device
+        self.net: nn.Module = backbone(name, _GATE, num_classes=100, image_size=image_size)
+        self.net.to(device, memory_format=way.memory_format)  # type: ignore[call-overload]
+        if way.fused and not fuse(self.net, compiled):
+            raise UserError("it has no block that can run fused")
+        images = torch.randn(batch_size, 3, image_size, image_size, device=device)
+        self.images = images.contiguous(memory_format=way.memory_format)
+        self.labels = torch.zeros(batch_size, dtype=torch.long, device=device)
+
+    def __call__(self) -> float:
+        self.net.zero_grad(set_to_none=True)
+        start = time.perf_counter()
+        with autocast(self.way.precision, self.device):
+            logits = self.net(self.images).float()
+        F.cross_entropy(logits, self.labels).backward()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter() - start
+
+
+def _read() -> dict[str, dict[str, Any]]:
+    try:
+        found = json.loads(_file().read_text())
+        assert all(isinstance(seconds, dict) for seconds in found.values())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError, AssertionError):
+        _log.warning("%s can't be read; what it held is measured again.", _file())
+        return {}
+    return found
+
+
+def _keep(key: str, seconds: Mapping[str, float | None]) -> None:
+    path = _file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole(path, path.with_name(f"{path.name}.{os.getpid()}")) as part:
+            part.write_text(json.dumps(_read() | {key: dict(seconds)}, indent=1))
+    except OSError as error:
+        _log.warning("%s can't be written (%s): the next process measures again.", path, error)
+
+
+def _file() -> Path:
+    return default_cache_dir() / "ways.json"
