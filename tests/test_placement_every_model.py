@@ -11,7 +11,7 @@ from torch import nn
 from search_space import NONE, AttentionDesign, UserError
 from search_space.module import Attention
 from search_space.vocabulary import PLACEMENTS
-from trainers.backbones import _MODULES, backbone, sites
+from trainers.backbones import MODULES, backbone, sites
 from trainers.families import obstacle, places
 from trainers.parts import unplaced
 
@@ -34,7 +34,7 @@ def weightless(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(nn.init, name, lambda tensor, *_, **__: tensor)
 
 
-@pytest.mark.parametrize("module", _MODULES)
+@pytest.mark.parametrize("module", MODULES)
 def test_every_residual_block_of_every_network_has_its_design_or_the_network_is_refused(module, weightless):
     """Oracle: timm gives each residual block a drop_path, but for GhostNets, which have no stochastic depth."""
     for name in _kinds(module):
@@ -131,8 +131,10 @@ def test_a_network_without_norms_multiplies_a_design_as_it_does_its_own_attentio
         ("resnet50", "triplet-k7", 25_561_832),
         # 28.6M (Liu et al. 2022, table 1); the exact number is that of torchvision's convnext_tiny
         ("convnext_tiny", "none", 28_589_128),
-        # num_params of torchvision's weights of these names: efficientnet_b0, mobilenet_v3_large, mobilenet_v3_small
+        # meta["num_params"] of torchvision's weights of these networks
         ("efficientnet_b0", "none", 5_288_548),
+        ("tf_efficientnetv2_s", "none", 21_458_488),
+        ("mnasnet_100", "none", 4_383_312),
         ("mobilenetv3_large_100", "none", 5_483_032),
         ("mobilenetv3_small_100", "none", 2_542_856),
     ],

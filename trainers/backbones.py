@@ -55,7 +55,7 @@ _FAMILIES = {  # family: modules of timm.models, examples
     "NFNet": (("nfnet",), "dm_nfnet_f0, nf_regnet_b1"),
     "VoVNet": (("vovnet",), "ese_vovnet19b_dw"),
 }
-_MODULES = [module for modules, _ in _FAMILIES.values() for module in modules]
+MODULES = [module for modules, _ in _FAMILIES.values() for module in modules]
 
 
 def backbone(
@@ -71,8 +71,8 @@ def backbone(
     """A fresh network, [B, 3, S, S] -> [B, num_classes], with `design` in every residual block at `design.place`.
 
     Names: `resnet8 resnet20 resnet32 resnet56 resnet110` (CIFAR), `resnet18-cifar resnet34-cifar resnet50-cifar` (3x3
-    stem); those of timm in the families above, whose own attention stays; and `package.module:factory`, a function of
-    yours (see `trainers.factories`).
+    stem); timm's ResNets, SKNets, RegNets, NFNets, EfficientNets, MobileNets, GhostNets, CSPNets, VoVNets, ConvNeXts,
+    ByobNets, whose own attention stays; and `package.module:factory`, a function of yours (see `trainers.factories`).
     The network's weights are drawn first, so a seed gives every design the same ones. `scale` and `gate_start` are
     those of `build`; `drop_path` is timm's rate of stochastic depth. With `image_size` the design is checked against
     every site first. Raises `BackboneError`, `DesignError`.
@@ -151,7 +151,7 @@ def _plain(name: str, num_classes: int, drop_path: float = 0.0) -> nn.Module:
         return build_factory(name, num_classes)
     if name in SMALL:
         return CifarResNet(SMALL[name], num_classes)
-    if not is_model_in_modules(name, _MODULES):
+    if not is_model_in_modules(name, MODULES):
         raise BackboneError(_unknown(name))
     depth: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
     try:
@@ -197,7 +197,7 @@ def _places(name: str, net: nn.Module, placement: str, *, bridged: bool, moved: 
 
 
 def _unknown(name: str) -> str:
-    known = [*SMALL, *timm.list_models(module=_MODULES)]
+    known = [*SMALL, *timm.list_models(module=MODULES)]
     near = difflib.get_close_matches(name, known, n=3)
     what = "has no known place for attention" if timm.is_model(name) else "does not exist"
     return f"backbone {name!r} {what}; allowed: {_allowed()}." + (f" Nearest: {', '.join(near)}." if near else "")

@@ -90,8 +90,9 @@ PARTS: dict[type[nn.Module], Parts] = {
     # the activation that is part of the last norm comes before the sum
     cspnet.DarkBlock: Parts(("conv1", "conv2"), ("conv2.conv",), "conv2"),
     cspnet.EdgeBlock: Parts(("conv1", "conv2"), ("conv1.conv",), "conv2"),
-    # no norm, so no place before one. Whatever fills attn_last is multiplied by timm's attn_gain (2), as a layer that
-    # timm puts there is: it makes up for a gate around 1/2. Behind attention of the network's own it counts once
+    # no norm, so no place before one. timm multiplies whatever fills attn_last by attn_gain (2), as any attn_layer: it
+    # makes up for a gate around 1/2, and doubles a branch whose gate starts at 1 (`gate_start="identity"`). Behind
+    # attention of the network's own there, both are multiplied once
     nfnet.NormFreeBlock: Parts(("conv1", "conv2", "conv2b", "conv3"), (), "attn_last", ("act2", "act2b", "act3")),
     # all spatial convolutions go to the output, none of them is the last before it
     vovnet.OsaBlock: Parts(("conv_reduction", "conv_mid.*", "conv_concat"), (), "attn"),
