@@ -14,7 +14,7 @@ DATA_DIR = Annotated[Path | None, typer.Option(help="Where cifar-100-python.tar.
 BACKBONE = Annotated[
     str,
     typer.Option(
-        help="resnet8 resnet20 resnet32 resnet56 resnet110, resnet18-cifar...; timm's ResNets, RegNets...; "
+        help="resnet8 resnet20 resnet32 resnet56 resnet110, resnet18-cifar...; timm's ResNets, EfficientNets...; "
         "or a function of yours, package.module:factory."
     ),
 ]

@@ -158,6 +158,16 @@ def test_every_preset_comes_back_through_timm_bit_for_bit(name: str, tmp_path: P
     assert torch.equal(loaded(images(2)), expected(images(2)))
 
 
+@pytest.mark.parametrize("network", ["test_efficientnet", "test_byobnet", "test_nfnet"])
+def test_a_network_with_attention_of_its_own_comes_back_through_timm_bit_for_bit(network: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    expected = backbone(network, find_design("avg/mlp-r4"), num_classes=3).eval()
+    facts = facts_of(find_design("avg/mlp-r4"), network, 32, ("a", "b", "c"), FCA)
+    export(facts, None, tmp_path / "out", onnx=False, torch_export=False)
+    loaded = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True).eval()
+    assert torch.equal(loaded(images(2)), expected(images(2)))
+
+
 @pytest.mark.parametrize("name", ["ba", "haar-d2-all-energy/mlp-r16 | entropy/cfc | fca-nas"])
 def test_a_network_exports_to_every_form(name: str, tmp_path: Path) -> None:
     """Other kinds than the trained one's: hooks; energies, statistics and learned frequencies, one design a place."""
