@@ -24,6 +24,7 @@ from search.cores import usable_cores
 from search.lookout import BrokenSearchError, Lookout, Report, SearchError
 from search.request import Request
 from search.study import Study
+from trainers.shared_images import SharedImages, share
 
 _LOOK_SECONDS = 0.3
 _MOST_RESTARTS = 5  # without a row in between
@@ -43,6 +44,7 @@ class Orders:
     grace_seconds: float
     cores: int  # to take for itself
     driver: int  # its process id
+    images: SharedImages | None  # those of the request, if the machine can share them
 
 
 class _Worker:
@@ -59,6 +61,7 @@ class _Worker:
             stdout=self.log,
             stderr=self.log,
             env=self.environment,
+            pass_fds=[] if self.orders.images is None else [self.orders.images.descriptor],
             start_new_session=True,  # Ctrl-C on the terminal reaches the driver, which passes it on once
         )
         assert self.process.stdin is not None
@@ -139,6 +142,7 @@ def _revive(running: list[_Worker], stop: Stop, restarts: int, report: Report) -
 def _workers(request: Request, study: Study, budget: Budget, stop: Stop, number: int) -> Iterator[list[_Worker]]:
     """The processes; whatever happens in the block, none is left when it ends."""
     running: list[_Worker] = []
+    images = share(study.setting.data)
     with tempfile.TemporaryDirectory(prefix="attnas-workers-") as folder:
         try:
             orders = Orders(
@@ -150,6 +154,7 @@ def _workers(request: Request, study: Study, budget: Budget, stop: Stop, number:
                 grace_seconds=stop.grace_seconds,
                 cores=max(request.threads, usable_cores() // number),
                 driver=os.getpid(),
+                images=images,
             )
             for index, environment in enumerate(_environments(request, number)):
                 log = (Path(folder) / f"{index}.log").open("w+b")
@@ -157,6 +162,8 @@ def _workers(request: Request, study: Study, budget: Budget, stop: Stop, number:
             yield running
         finally:
             _end(running, stop.grace_seconds)
+            if images is not None:
+                os.close(images.descriptor)
 
 
 def _end(running: list[_Worker], grace_seconds: float) -> None:
