@@ -16,17 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import nn
 
 from search_space import AttentionDesign, UserError
 from trainers.backbones import backbone
 from trainers.data import default_cache_dir
 from trainers.environment import hardware, versions
-from trainers.factories import versioned
-from trainers.fuse import fuse
-from trainers.fused_kernels import compiled
-from trainers.precision import PRECISIONS, autocast, check_precision, memory_format
+from trainers.factories import is_factory, versioned
+from trainers.learner import Learner
+from trainers.precision import PRECISIONS, check_precision, memory_format
+from trainers.recipe import PROXY
 from trainers.whole_files import whole
 
 FEW_STEPS = 300
@@ -38,20 +36,24 @@ _HALF_IS_WORTH = 1.15  # bfloat16 must win by more than a noisy machine varies, 
 _OTHER_IS_WORTH = 1.05  # of two ways to compute the same
 _GATE = AttentionDesign("avg", excitation="affine")  # possible in every network
 _ROUNDS = 5
+_RATE = 0.01
+_AGREES = 0.02  # of a loss: six small steps in bfloat16 differ by a tenth of that between layouts
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """`layout`: contiguous | channels_last."""
+    """`layout`: contiguous | channels_last. `captured`: a step is recorded once, and replayed as one CUDA graph."""
 
     precision: str
     layout: str
     fused: bool = False
+    captured: bool = False
 
     def __str__(self) -> str:
-        return f"{self.precision} {self.layout}{' fused' if self.fused else ''}"
+        words = [self.precision, self.layout, "fused" * self.fused, "captured" * self.captured]
+        return " ".join(filter(None, words))
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -84,6 +86,8 @@ def pick_way(
         precisions = PRECISIONS if precision == "auto" else (precision,)
         fusions = (False, True) if fused is None else (fused,)
         ways = [Way(one, layout, fusion) for one in precisions for layout in _layouts(one) for fusion in fusions]
+        if device.type == "cuda" and not is_factory(name):  # who knows what a function of the user's does
+            ways += [replace(way, captured=True) for way in ways]
     seconds = _known_or_measured(ways, name, image_size, batch_size, device)
     if fused and not any(way.fused for way in seconds):
         raise UserError(f"fused blocks of {name!r} were asked for (--fuse) and can't be had here: see above.")
@@ -113,7 +117,10 @@ def fastest(seconds: Mapping[Way, float]) -> Way:
     is_half = len(best) == 1 or best["float32"] > _HALF_IS_WORTH * best["bfloat16"]
     precision = next(iter(best)) if len(best) == 1 else ("bfloat16" if is_half else "float32")
     default = default_way(precision)
-    ways = sorted((way for way in seconds if way.precision == precision), key=lambda way: (way != default, way.fused))
+    ways = sorted(
+        (way for way in seconds if way.precision == precision),
+        key=lambda way: (way != default, way.captured, way.fused),
+    )
     chosen = ways[0]
     for way in ways[1:]:
         if seconds[chosen] > _OTHER_IS_WORTH * seconds[way]:
@@ -150,17 +157,17 @@ def _measured(
     ways: Sequence[Way], name: str, image_size: int, batch_size: int, device: torch.device
 ) -> dict[Way, float]:
     """Least seconds of a few alternating steps: other processes only ever add time."""
-    steps: dict[Way, Callable[[], float]] = {}
+    steps: dict[Way, _Steps] = {}
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         for way in ways:
             try:
-                steps[way] = step = _Step(way, name, image_size, batch_size, device)
-                step()  # the first chooses kernels, and compiles
+                steps[way] = step = _Steps(way, name, image_size, batch_size, device)
+                step()  # the first chooses kernels, compiles, records
             except Exception as error:  # too little memory, no compiler: whatever it is, the way can't be had
                 steps.pop(way, None)
-                reason = " ".join(str(error).split())
-                _log.warning("%s can't be trained as %s here: %s", name, way, reason[:300])
-        return {way: min(seconds) for way, seconds in _alternated(steps).items()}
+                _warn(name, way, " ".join(str(error).split())[:300])
+        seconds = {way: min(several) for way, several in _alternated(steps).items()}
+    return {way: seconds[way] for way in _that_agree(name, {way: step.losses for way, step in steps.items()})}
 
 
 def _alternated(steps: Mapping[Way, Callable[[], float]]) -> dict[Way, list[float]]:
@@ -171,25 +178,44 @@ def _alternated(steps: Mapping[Way, Callable[[], float]]) -> dict[Way, list[floa
     return seconds
 
 
-class _Step:
+def _that_agree(name: str, losses: Mapping[Way, Sequence[float]]) -> list[Way]:
+    """The ways whose losses are those of the plainest in their precision: same start, same images. A faster way that
+    computes something else is none."""
+    found = []
+    for way, said in losses.items():
+        plainest = min(
+            (one for one in losses if one.precision == way.precision), key=lambda one: (one.captured, one.fused)
+        )
+        expected = losses[plainest]
+        if all(abs(a - b) <= _AGREES * abs(b) for a, b in zip(said, expected, strict=True)):
+            found.append(way)
+        else:
+            _warn(name, way, f"its losses {said} are not those of {plainest}, {expected}")
+    return found
+
+
+def _warn(name: str, way: Way, reason: str) -> None:
+    _log.warning("%s can't be trained as %s here: %s", name, way, reason)
+
+
+class _Steps:
+    """Steps of one training, the same in every way: seconds of each, and the losses so far."""
+
     def __init__(self, way: Way, name: str, image_size: int, batch_size: int, device: torch.device) -> None:
-        self.way, self.device = way, device
-        self.net: nn.Module = backbone(name, _GATE, num_classes=100, image_size=image_size)
-        self.net.to(device, memory_format=way.memory_format)  # type: ignore[call-overload]
-        if way.fused and not fuse(self.net, compiled):
-            raise UserError("it has no block that can run fused")
-        images = torch.randn(batch_size, 3, image_size, image_size, device=device)
-        self.images = images.contiguous(memory_format=way.memory_format)
-        self.labels = torch.zeros(batch_size, dtype=torch.long, device=device)
+        self.device, self.losses = device, list[float]()
+        torch.manual_seed(0)
+        net = backbone(name, _GATE, num_classes=100, image_size=image_size)
+        middle = torch.full((3,), 0.5)
+        self.learner = Learner(net, PROXY, way, mean=middle, std=middle / 2, device=device)
+        random = torch.Generator().manual_seed(0)
+        size = (batch_size, 3, image_size, image_size)
+        self.images = torch.randint(0, 256, size, dtype=torch.uint8, generator=random).to(device)
+        self.labels = torch.randint(0, 100, (batch_size,), generator=random).to(device)
 
     def __call__(self) -> float:
-        self.net.zero_grad(set_to_none=True)
         start = time.perf_counter()
-        with autocast(self.way.precision, self.device):
-            logits = self.net(self.images).float()
-        F.cross_entropy(logits, self.labels).backward()
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        loss = self.learner.update(self.images, self.labels, _RATE)
+        self.losses.append(loss.item())  # which waits for an accelerator
         return time.perf_counter() - start
 
 
