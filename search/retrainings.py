@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from results.exchange import readable
 from results.row import Row
 from results.store import Store
+from results.suggest import command
 from search.budget import Stop
 from search.retraining import retrain
 from search_space import AttentionDesign, Layered
@@ -48,7 +49,7 @@ def lead(
         )
         rows.append(row)
         if row.status == "failed":
-            print(readable(str(row.error), keep="\n"), file=sys.stderr)
+            print(readable(how_it_failed(row), keep="\n"), file=sys.stderr)
     processes.share(None)
     if told.asked and len(rows) < len(tasks):
         raise Halted
@@ -60,6 +61,19 @@ def follow(images: ImageSet, processes: Processes, told: Stop, **given: Any) -> 
     while (task := processes.share(_NOTHING)) is not None:
         design, seed, output = task
         imagenet.retrain(design, images, seed=seed, output=output, stop=lambda: told.asked, **given)
+
+
+def how_it_failed(row: Row) -> str:
+    """A line where the class of the failure says what it is; the row holds the traceback."""
+    error = str(row.error)
+    if row.failure == "bug":
+        return error
+    what = error.strip().rpartition("\n")[2]
+    lower = " A lower --learning-rate, with another --output, is another training." if row.failure == "nan" else ""
+    return (
+        f"{row.design}, seed {row.seed}: failed ({row.failure}): {what}. --retry-failed goes on from its last "
+        f"checkpoint.{lower} The traceback: `{command('results show', row.design)}`"
+    )
 
 
 _NOTHING: Task | None = None

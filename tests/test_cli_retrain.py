@@ -83,6 +83,14 @@ def test_several_trainings_are_told_a_line_each(attnas: Attnas, tree: Path) -> N
     ]
 
 
+def test_what_diverges_is_told_in_a_line_and_its_row_holds_the_traceback(attnas: Attnas, tree: Path) -> None:
+    done = attnas("retrain", "none", "--data", tree, *SMALL, "--learning-rate", 1e30, "--batch-size", 4)
+    assert done.code == 1 and "Traceback" not in done.err
+    [line] = [line for line in done.err.splitlines() if "failed (nan)" in line]
+    assert "the loss is nan" in line and "--retry-failed" in line and "A lower --learning-rate" in line
+    assert "Traceback" in attnas("results", "show", "none").out
+
+
 @pytest.mark.parametrize(
     "words, said",
     [

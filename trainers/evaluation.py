@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median, quantiles
@@ -192,12 +193,13 @@ def accuracy(
     guesses = min(5, len(facts.classes))
     hits, seen = torch.zeros(guesses, dtype=torch.int64), 0
     start = time.perf_counter()
-    for pixels, labels in batches.val():
-        normalised = normalise(pixels.to(device, non_blocking=True), mean, std, memory_format=layout)
-        best = logits(normalised).topk(guesses).indices.cpu()
-        hits += (best == labels[:, None]).sum(0)
-        seen += len(labels)
-        on_batch(len(labels))
+    with closing(batches.val()) as pairs:
+        for pixels, labels in pairs:
+            normalised = normalise(pixels.to(device, non_blocking=True), mean, std, memory_format=layout)
+            best = logits(normalised).topk(guesses).indices.cpu()
+            hits += (best == labels[:, None]).sum(0)
+            seen += len(labels)
+            on_batch(len(labels))
     if not seen:
         raise UserError(f"no image of {images.name} can be read: nothing can be measured")
     seconds = time.perf_counter() - start

@@ -23,7 +23,7 @@ from trainers.imagenet_recipe import RetrainRecipe
 from trainers.imagenet_run import Halted, Run
 from trainers.keeping import LAST, Keeper
 from trainers.outcome import EpochReport, Epochs, Outcome, observe, settled
-from trainers.processes import failed
+from trainers.processes import failing_as_one_of
 from trainers.retrained import facts_of_training
 from trainers.settings import RecipeError
 
@@ -135,17 +135,13 @@ def retrain(
             return settled(design, run.measured)
 
         def training() -> Epochs:
-            try:
+            with failing_as_one_of(processes):
                 return (yield from epochs())
-            except Exception as error:
-                raise failed(error, processes) from error
 
         def heard(record: dict[str, float]) -> None:
-            try:
+            with failing_as_one_of(processes):
                 if on_epoch is not None:
                     on_epoch(record)
-            except Exception as error:
-                raise failed(error, processes) from error
 
         outcome = observe(
             training,
