@@ -88,7 +88,7 @@ def test_the_onnx_file_says_its_opset_and_what_it_is(taken: Path) -> None:
     sides = [side.dim_param or side.dim_value for side in model.graph.input[0].type.tensor_type.shape.dim]
     assert sides == ["batch", 3, 32, 32]
     about = {prop.key: json.loads(prop.value) for prop in model.metadata_props}
-    assert about["design"] == "dct-top16/mlp-r16" and about["classes"] == list("abcdef") and about["trained"] is True
+    assert about["design"] == "dct-top16/mlp-r16" and about["classes"] == list("abcdef") and about["state"] == "trained"
 
 
 def test_the_config_carries_the_design_as_text_and_how_images_are_put(taken: Path) -> None:
@@ -119,7 +119,7 @@ def test_the_card_explains_a_choice_that_training_made_and_shows_no_name_as_mark
     facts = facts_of(find_design("fca-nas"), "resnet8", 32, ("<script>", "`b`"), FCA)
     export(facts, None, tmp_path / "out", onnx=False, torch_export=False)
     text = (tmp_path / "out" / "README.md").read_text()
-    assert "These weights are untrained" in text and "What these weights chose, as a design: `dct-at" in text
+    assert "UNTRAINED" in text and "What these weights chose, as a design: `dct-at" in text
     assert "<script>" not in text and "model-index" not in text
 
 

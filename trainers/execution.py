@@ -51,6 +51,10 @@ class Execution:
         """Images of a batch, of which `accumulate` in every process make an update."""
         return recipe.batch_size // self.parts
 
+    def norm_batch(self, recipe: RetrainRecipe) -> int:
+        """Images that batch norm sees together."""
+        return self.micro(recipe) * (self.processes.world if self.sync_norm else 1)
+
     @property
     def parts(self) -> int:
         return self.accumulate * self.processes.world

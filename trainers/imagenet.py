@@ -100,8 +100,7 @@ def retrain(
             recipe=recipe,
             seed=seed,
             identity=identity,
-            precision=execution.precision,
-            device=execution.place,
+            execution=execution,
         )
         kept = Keeper(output, identity, facts, keep=execution.keep, writes=processes.first)
         kept.begin(saved)

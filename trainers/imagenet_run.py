@@ -59,7 +59,7 @@ class Run:
         self.recipe, self.seed, self.stop, self.processes = recipe, seed, stop, execution.processes
         self.device, self.precision, self.accumulate = execution.place, execution.precision, execution.accumulate
         self.batches, images = batches, batches.images
-        self.norm_batch = batches.micro * (execution.processes.world if execution.sync_norm else 1)
+        self.norm_batch = execution.norm_batch(recipe)
         self.classes, self.val_images = len(images.classes), len(images.val.labels)
         self.mean = torch.tensor(IMAGENET_DEFAULT_MEAN, device=self.device)
         self.std = torch.tensor(IMAGENET_DEFAULT_STD, device=self.device)
