@@ -18,6 +18,7 @@ import typer
 from results.exchange import readable
 from search.budget import Stop
 from search.cli_cost import at_placement
+from search.kept_recipe import is_hash, kept_of_hash
 from search.machine import one_voice, prepare_machine
 from search.options import (
     BACKBONE,
@@ -36,6 +37,7 @@ from search_space.errors import UserError
 if TYPE_CHECKING:
     from results.row import Row
     from search_space import AttentionDesign, Layered
+    from trainers.imagenet_recipe import RetrainRecipe
 
 EACH = max(1, CORES // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))  # torchrun's: processes on this host
 
@@ -63,7 +65,7 @@ def retrain_command(
     backbone: BACKBONE = "resnet50",
     image_size: IMAGE_SIZE = 224,
     placement: PLACEMENT = None,
-    recipe: Annotated[str, typer.Option(help="fca | rsb-a3 | rsb-a2 | smoke.")] = "fca",
+    recipe: Annotated[str, typer.Option(help="fca | rsb-a3 | rsb-a2 | smoke, or a hash that rows give.")] = "fca",
     epochs: Annotated[int | None, typer.Option(help="Length of the training instead of the recipe's own.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step instead of the recipe's own.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak instead of the recipe's rule.")] = None,
@@ -99,11 +101,6 @@ def retrain_command(
     The rows stand in the storage beside those of a search, of a recipe and data of their own: `attnas results fidelity
     --across` says whether the proxy's order held.
     """
-    from trainers.imagenet_recipe import find_retrain_recipe
-
-    trained_as = find_retrain_recipe(recipe).changed(
-        settings or [], epochs=epochs, batch_size=batch_size, learning_rate=learning_rate
-    )
     check_storage(storage)
     from search.retraining_watch import check_tensorboard
     from search.retrainings import Task, follow, lead
@@ -128,6 +125,9 @@ def retrain_command(
             most_corrupt=skip_corrupt,
             keep=keep,
             processes=processes,
+        )
+        trained_as = processes.once(lambda: _recipe(recipe, epochs, storage)).changed(
+            settings or [], epochs=epochs, batch_size=batch_size, learning_rate=learning_rate
         )
         named = processes.once(lambda: _chosen(searched, top, front, where, given=bool(designs)))
         chosen = _each_once([*(designs or []), *named, *names(baseline)], placement)
@@ -176,6 +176,15 @@ def saving_when_told() -> Iterator[Stop]:
 def _end_at_once_when_pressed_again(told: Stop) -> None:
     if told.again and told.latest == signal.SIGINT:
         raise KeyboardInterrupt
+
+
+def _recipe(name: str, epochs: int | None, storage: str) -> RetrainRecipe:
+    from trainers.imagenet_recipe import RetrainRecipe, find_retrain_recipe
+
+    if not is_hash(name):
+        return find_retrain_recipe(name)
+    with open_storage(storage, read_only=True) as store:
+        return kept_of_hash(name, epochs, store, RetrainRecipe)
 
 
 def _chosen(searched: str | None, top: int | None, front: bool, where: str | None, *, given: bool) -> list[str]:
