@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import signal
@@ -35,7 +34,6 @@ from search.storage import STORAGE, STORAGE_DEFAULT, check_storage, open_storage
 from search_space.errors import UserError
 
 if TYPE_CHECKING:
-    from results.row import Row
     from search_space import AttentionDesign, Layered
     from trainers.imagenet_recipe import RetrainRecipe
 
@@ -103,6 +101,7 @@ def retrain_command(
     """
     check_storage(storage)
     from search.retraining_watch import check_tensorboard
+    from search.retraining_words import means, tell
     from search.retrainings import Task, follow, lead
     from search.seeds import seeds_from
     from trainers.environment import pick_device
@@ -146,7 +145,10 @@ def retrain_command(
             with open_storage(storage) as store:
                 watched = {"tensorboard": tensorboard, "retry_failed": retry_failed}
                 rows = lead(tasks, images, store, processes, told, **watched, **given)
-    _tell(rows, as_json=as_json)
+                summary = [] if as_json else means(rows, store)
+    tell(rows, as_json=as_json)
+    for line in summary:
+        print(line)
     if any(row.status == "failed" for row in rows):
         raise typer.Exit(1)
 
@@ -215,17 +217,6 @@ def _each_once(texts: list[str], placement: str | None) -> list[AttentionDesign 
         design = at_placement(find_design(text), placement)
         found.setdefault(design.key, design)
     return list(found.values())
-
-
-def _tell(rows: list[Row], *, as_json: bool) -> None:
-    if as_json:
-        fields = ("identity", "design", "seed", "status", "accuracy", "loss")
-        print(json.dumps([{name: getattr(row, name) for name in fields} for row in rows], indent=1))
-        return
-    for row in rows:
-        if row.accuracy is not None:
-            seed = f", seed {row.seed}" if len(rows) > 1 else ""
-            print(f"{row.design} in {row.backbone} on {row.data}, {row.split} split{seed}: top-1 {row.accuracy:.2%}")
 
 
 def _folder(name: str) -> str:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from results.counted import counted
 from results.exchange import readable
 from results.row import Row
 from results.store import Store
 from search.recording import keep_recipe, record, running_row
 from search.retraining_watch import PICTURE, RetrainingWatch, say
+from search.retraining_words import why_not_trained
 from search_space import AttentionDesign, Layered
 from trainers import Outcome, imagenet
+from trainers.environment import hardware
 from trainers.factories import versioned
 from trainers.imagenet import Execution, ImageSet, RetrainRecipe
 from trainers.imagenet import retrain as train
@@ -57,12 +60,15 @@ def retrain(
         "schedule_epochs": recipe.epochs,
     }
 
+    def told(settled: Execution) -> None:
+        say(
+            f"{design} in {backbone}, seed {seed}: {len(images.train.labels):,} images of {images.name}, "
+            f"{len(images.classes)} classes; recipe {recipe.name} ({recipe.hash}), {counted(recipe.epochs, 'epoch')}, "
+            f"batch {recipe.batch_size}, rate {recipe.peak:g}; {settled.precision} on {hardware(settled.place)}"
+        )
+
     def training() -> Outcome:
         begin()
-        say(
-            f"{design} in {backbone}: {len(images.train.labels):,} images of {images.name}, "
-            f"{len(images.classes)} classes"
-        )
         return train(
             design,
             images,
@@ -73,6 +79,7 @@ def retrain(
             output=output,
             execution=execution,
             stop=stop,
+            on_begin=told,
             on_epoch=watch.epoch,
         )
 
@@ -82,7 +89,7 @@ def retrain(
         say(f"{design}, seed {seed}: failed before, begun again from its last checkpoint")
     row, trained = record(wanted, store, training, stopped=stop)
     if not trained:
-        say(readable(_why_not_trained(row)))
+        say(readable(why_not_trained(row, output)))
     else:
         watch.end(row)
         if row.status == "complete":
@@ -90,10 +97,3 @@ def retrain(
     if row.settled:
         say(f"settled: {row.settled}")
     return row
-
-
-def _why_not_trained(found: Row) -> str:
-    if found.status == "running":
-        return f"{found.design}: running in another process ({found.owner})"
-    again = " (--retry-failed goes on from its last checkpoint)" if found.status == "failed" else ""
-    return f"{found.design}: {found.status} in the storage already, answered from its row; nothing was trained{again}"

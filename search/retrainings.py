@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from results.exchange import readable
 from results.row import Row
 from results.store import Store
-from results.suggest import command
 from search.budget import Stop
 from search.retraining import retrain
+from search.retraining_words import how_it_failed
 from search_space import AttentionDesign, Layered
 from trainers import imagenet
 from trainers.imagenet import Halted, ImageSet
@@ -61,19 +61,6 @@ def follow(images: ImageSet, processes: Processes, told: Stop, **given: Any) -> 
     while (task := processes.share(_NOTHING)) is not None:
         design, seed, output = task
         imagenet.retrain(design, images, seed=seed, output=output, stop=lambda: told.asked, **given)
-
-
-def how_it_failed(row: Row) -> str:
-    """A line where the class of the failure says what it is; the row holds the traceback."""
-    error = str(row.error)
-    if row.failure == "bug":
-        return error
-    what = error.strip().rpartition("\n")[2]
-    lower = " A lower --learning-rate, with another --output, is another training." if row.failure == "nan" else ""
-    return (
-        f"{row.design}, seed {row.seed}: failed ({row.failure}): {what}. --retry-failed goes on from its last "
-        f"checkpoint.{lower} The traceback: `{command('results show', row.design)}`"
-    )
 
 
 _NOTHING: Task | None = None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,10 +80,36 @@ def test_designs_that_are_named_twice_are_trained_once(attnas: Attnas, tree: Pat
 
 
 def test_several_trainings_are_told_a_line_each(attnas: Attnas, tree: Path) -> None:
+    """And the design's mean. Oracle: by hand, with Student's t of one degree of freedom (12.706), cut at 0 and 100."""
     done = attnas("retrain", "none", "--seeds", 2, "--first-seed", 5, "--data", tree, *SMALL)
-    assert [line.rpartition(":")[0] for line in done.out.splitlines()] == [
-        f"none in resnet8 on folder:pets, test split, seed {seed}" for seed in (5, 6)
+    *lines, mean, more = done.out.splitlines()
+    assert [line.rpartition(":")[0] for line in lines] == [
+        f"none in resnet8 on val of folder:pets, seed {seed}" for seed in (5, 6)
     ]
+    first, second = (float(line.rpartition(" ")[2].rstrip("%")) for line in lines)
+    half = 12.706 * abs(first - second) / 2
+    middle = (first + second) / 2
+    numbers = [float(number) for number in re.findall(r"([0-9.]+)%", mean)]
+    assert numbers == pytest.approx([middle, max(0, middle - half), min(100, middle + half)], abs=0.1)
+    assert mean.startswith("none: mean") and "of 2 seeds" in mean
+    asked = attnas(*shlex.split(more.partition("`")[2].strip("`"))[1:])
+    assert asked.code == 0 and "none" in asked.out
+
+
+def test_before_a_training_it_is_said_by_what_it_is_carried_out_and_afterwards_by_what_it_was(
+    attnas: Attnas, tree: Path
+) -> None:
+    words = ("retrain", "none", "--seed", 3, "--data", tree, *SMALL)
+    [told] = [line for line in attnas(*words).err.splitlines() if line.startswith("none in")]
+    assert "seed 3: 12 images of folder:pets, 6 classes; recipe smoke (" in told
+    assert ", 1 epoch, batch 8, rate 0.003125; float32 on " in told
+    again = attnas(*words).err
+    assert "none, seed 3: complete in the storage already (float32 on " in again and "weights are not" not in again
+    shutil.rmtree("retrain/none-resnet8-3")
+    gone = attnas(*words)
+    assert gone.code == 0 and "weights are not in retrain/none-resnet8-3: another --output says where" in gone.err
+    anew = attnas(*words, "--storage", "sqlite:///again.db")
+    assert anew.code == 0 and Path("retrain/none-resnet8-3/model.pt").exists()
 
 
 def test_what_diverges_is_told_in_a_line_and_its_row_holds_the_traceback(attnas: Attnas, tree: Path) -> None:

@@ -63,6 +63,7 @@ def retrain(
     output: Path,
     execution: Execution | None = None,
     stop: Callable[[], bool] = lambda: False,
+    on_begin: Callable[[Execution], object] = lambda _: None,
     on_epoch: EpochReport | None = None,
 ) -> Outcome:
     """Train `design` in `backbone` on the set's `train` images and measure it on its `val` images after every epoch.
@@ -73,7 +74,8 @@ def retrain(
     on the CPU, and `output/model.json` says what it is. Order, crops and whatever is done to one image depend on seed
     and epoch, not on workers and processes; Mixup and CutMix on its batch as well. `best.pt` and `epoch-*.pt` are
     checkpoints as `last.pt`: see `trainers.keeping`. Where images were left out, each epoch's record says how many.
-    `on_epoch` is called after the epoch's checkpoint.
+    `on_begin` is told how it is carried out, with device and precision settled; `on_epoch` is called after the epoch's
+    checkpoint.
 
     A training that turns NaN, runs out of memory or raises comes back as a failed outcome with its class and
     traceback; a user's error (impossible design, corrupt image, checkpoint of another run, a process that was lost) and
@@ -92,6 +94,7 @@ def retrain(
     with own_folder(output) if processes.first else nullcontext(), execution.prepared():
         saved = processes.once(lambda: Checkpoint.load(output / LAST, identity))
         execution = execution.settled(_saved_precision(execution.precision, saved, output))
+        on_begin(execution)
         facts = facts_of_training(
             design,
             images,
@@ -190,6 +193,7 @@ def _restore(run: Run, saved: Checkpoint, path: Path) -> None:
     except (RuntimeError, ValueError, KeyError) as error:  # the right name on what another version made
         raise damaged(path, error) from error
     part = f" and {saved.updates} of {run.steps_an_epoch} updates of the next" if saved.updates else ""
+    part = " and all of the next, to be measured" if saved.updates == run.steps_an_epoch else part
     if not run.processes.first:
         return
     before, now = (saved.curves[-1].get("norm_batch") if saved.curves else None), run.norm_batch

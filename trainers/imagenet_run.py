@@ -138,7 +138,7 @@ class Run:
                 with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
                     train_loss = self._train_epoch(epoch)
                 images = (self.step - before) * self.recipe.batch_size
-                rate = images / (time.perf_counter() - begin)
+                rate = {"images_per_second": images / (time.perf_counter() - begin)} if images else {}
                 measured = self._evaluate()
                 self.batches.unite()
                 self.epoch_loss.zero_()
@@ -150,7 +150,7 @@ class Run:
                     "norm_batch": self.norm_batch,
                     "learning_rate": self.optimiser.param_groups[0]["lr"],
                     "seconds": self.seconds,
-                    "images_per_second": rate,
+                    **rate,
                 }
 
     def _train_epoch(self, epoch: int) -> float:
