@@ -136,7 +136,12 @@ def test_what_diverges_is_told_in_a_line_and_its_row_holds_the_traceback(attnas:
         (["se", "--set", "epochs=3", "--epochs", 0], "epochs: 0 given"),
         (["se", "--set", "base_batch=0"], "base_batch: 0 given; allowed: 1"),
         (["se", "--set", "auto_augment=foo"], "auto_augment: 'foo' is none of timm's"),
+        (["se", "--set", "mixupp=0.2"], "'mixupp' is no field; did you mean mixup?"),
         (["none", "haar-d6-all/mlp-r16"], "with 16 channels' is not possible"),
+        (
+            ["haar-d6-all-each/mlp-r16", "--image-size", 64],
+            "in resnet8 at 64 px, where recipe fca trains: wavelet depth",
+        ),
     ],
 )
 def test_what_names_no_training_is_refused_before_anything_is_made(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from search_space import AttentionDesign, Layered, UserError
+from search_space import AttentionDesign, DesignError, Layered, UserError
 from search_space.sites import check
 from trainers.backbones import initialised, sites
 from trainers.checkpoint import Checkpoint, damaged, own_folder
@@ -42,8 +42,12 @@ def check_request(
     execution.check(recipe)
     if image_size < _SMALLEST_IMAGE:
         raise UserError(f"image size: {image_size} given; allowed: {_SMALLEST_IMAGE} pixels or more.")
-    for size in {image_size, recipe.train_size(image_size)}:
-        check(design, sites(backbone, size, design))
+    for size, does in {image_size: "measures", recipe.train_size(image_size): "trains"}.items():
+        try:
+            check(design, sites(backbone, size, design))
+        except DesignError as error:
+            where = f"{backbone} at {size} px, where recipe {recipe.name} {does}"
+            raise DesignError(f"{design} in {where}: {error}") from error
     try:
         augmenting(recipe, image_size)
     except (AssertionError, ValueError, KeyError) as error:  # what timm raises
