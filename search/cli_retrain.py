@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import signal
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,7 +19,7 @@ from results.exchange import readable
 from search.budget import Stop
 from search.cli_cost import at_placement
 from search.kept_recipe import is_hash, kept_of_hash
-from search.machine import one_voice, prepare_machine
+from search.machine import interruptible, one_voice, prepare_machine
 from search.options import (
     BACKBONE,
     CORES,
@@ -92,6 +93,9 @@ def retrain_command(
         bool, typer.Option("--deterministic", help="The same bits every time on CUDA too, at some cost.")
     ] = False,
     threads: THREADS = EACH,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how long and how large it would be, by a few updates; write nothing.")
+    ] = False,
     as_json: JSON = False,
 ) -> None:
     """Train designs on images at full size, with a checkpoint an epoch; the same command goes on.
@@ -137,7 +141,16 @@ def retrain_command(
         tasks = [
             Task(design, seed, output / _folder(f"{design}-{backbone}-{seed}")) for seed in wanted for design in chosen
         ]
-        given = {"backbone": backbone, "image_size": image_size, "recipe": trained_as, "execution": execution}
+        given: dict[str, Any] = {"backbone": backbone, "image_size": image_size, "recipe": trained_as}
+        given["execution"] = execution
+        if dry_run:
+            from search.dry_run import unwritten
+            from search.retraining_ahead import ahead, lines
+
+            with interruptible(), unwritten(storage) as store:
+                found = ahead(tasks, images, store, **given)
+            print(json.dumps(found, indent=1) if as_json else readable("\n".join(lines(found)), keep="\n"))
+            return
         with saving_when_told() as told:
             if not processes.first:
                 follow(images, processes, told, **given)

@@ -47,18 +47,6 @@ def retrain(
     recipe, execution = recipe or RetrainRecipe(), execution or Execution()
     imagenet.check_request(design, backbone=backbone, image_size=image_size, recipe=recipe, execution=execution)
     watch = RetrainingWatch(recipe.epochs, output, tensorboard=tensorboard)
-    context = {
-        "data": images.name,
-        "data_hash": images.content_hash,
-        "split": imagenet.SPLIT,
-        "backbone": versioned(backbone),
-        "image_size": image_size,
-        "num_classes": len(images.classes),
-        "recipe": recipe.name,
-        "recipe_hash": recipe.hash,
-        "epochs": recipe.epochs,
-        "schedule_epochs": recipe.epochs,
-    }
 
     def told(settled: Execution) -> None:
         say(
@@ -84,7 +72,7 @@ def retrain(
         )
 
     keep_recipe(recipe, store)
-    wanted = running_row(design, seed, context, scale=recipe.scale)
+    wanted = claim_of(design, seed, images, backbone=backbone, image_size=image_size, recipe=recipe)
     if retry_failed and store.revive([wanted.identity]):
         say(f"{design}, seed {seed}: failed before, begun again from its last checkpoint")
     row, trained = record(wanted, store, training, stopped=stop)
@@ -97,3 +85,28 @@ def retrain(
     if row.settled:
         say(f"settled: {row.settled}")
     return row
+
+
+def claim_of(
+    design: AttentionDesign | Layered,
+    seed: int,
+    images: ImageSet,
+    *,
+    backbone: str,
+    image_size: int,
+    recipe: RetrainRecipe,
+) -> Row:
+    """The running row that claims a retraining."""
+    context = {
+        "data": images.name,
+        "data_hash": images.content_hash,
+        "split": imagenet.SPLIT,
+        "backbone": versioned(backbone),
+        "image_size": image_size,
+        "num_classes": len(images.classes),
+        "recipe": recipe.name,
+        "recipe_hash": recipe.hash,
+        "epochs": recipe.epochs,
+        "schedule_epochs": recipe.epochs,
+    }
+    return running_row(design, seed, context, scale=recipe.scale)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from results.suggest import command
+from search.wording import moment
 from trainers.model_facts import WEIGHTS
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def why_not_trained(found: Row, output: Path) -> str:
     what = f"{found.design}, seed {found.seed}"
     if found.status == "running":
         return f"{what}: running in another process ({found.owner})"
-    when = "" if found.finished is None else f", {time.strftime('%Y-%m-%d %H:%M', time.localtime(found.finished))}"
+    when = "" if found.finished is None else f", {moment(found.finished)}"
     known = (
         f"{what}: {found.status} in the storage already ({found.precision} on {found.hardware}{when}), answered from "
         "its row; nothing was trained"
@@ -75,5 +75,5 @@ def means(rows: list[Row], store: Store) -> list[str]:
         f"{line.accuracy_high:.2%})"
         for line in here.itertuples()
     ]
-    more = command("results top", "--where", f"recipe_hash == '{context['recipe_hash']}'")
+    more = command("results top", "--where", f'recipe_hash == "{context["recipe_hash"]}"')
     return [*told, f"more: `{more}`"]

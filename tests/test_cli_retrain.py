@@ -112,6 +112,21 @@ def test_before_a_training_it_is_said_by_what_it_is_carried_out_and_afterwards_b
     assert anew.code == 0 and Path("retrain/none-resnet8-3/model.pt").exists()
 
 
+def test_a_dry_run_says_what_is_left_how_long_and_how_large_and_writes_nothing(attnas: Attnas, tree: Path) -> None:
+    """Oracle for the disk: what a real training then leaves; its best and its last epoch may be one file."""
+    words = ("--data", tree, *SMALL, "--keep", 1)
+    told = json.loads(attnas("retrain", "none", "se", *words, "--dry-run", "--json").out)
+    assert (told["designs"], told["trainings"], told["left"]) == (["none", "avg/mlp-r16"], 2, 2)
+    assert not Path("retrain").exists() and not Path("attnas.db").exists()
+    assert told["seconds"] == 2 * told["seconds_each"] > 0 and told["measured"]["images_per_second"] > 0
+    assert attnas("retrain", "none", *words).code == 0
+    left = {path.stat().st_ino: path.stat().st_size for path in Path("retrain/none-resnet8-0").glob("*.pt")}
+    assert sum(left.values()) <= 1.01 * told["disk_bytes_each"] < 2.1 * sum(left.values())
+    said = attnas("retrain", "none", "se", *words, "--dry-run").out
+    assert "2 trainings of 2 designs, 1 in the storage already, 1 left: about" in said and "images/s" in said
+    assert "nothing is left to train" in attnas("retrain", "none", *words, "--dry-run").out
+
+
 def test_what_diverges_is_told_in_a_line_and_its_row_holds_the_traceback(attnas: Attnas, tree: Path) -> None:
     done = attnas("retrain", "none", "--data", tree, *SMALL, "--learning-rate", 1e30, "--batch-size", 4)
     assert done.code == 1 and "Traceback" not in done.err

@@ -12,7 +12,6 @@ from statistics import median, quantiles
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from search_space import UserError
@@ -23,7 +22,7 @@ from trainers.export import CONFIG, ONNX, SUMS, WEIGHTS, in_a_line, sums_of
 from trainers.folder import list_classes
 from trainers.image_batches import Batches
 from trainers.image_parquet import find_parquet
-from trainers.image_set import ImageSet, Part, image_set
+from trainers.image_set import ImageSet, Subset, image_set
 from trainers.image_tree import tree_part
 from trainers.imagenet_recipe import RetrainRecipe
 from trainers.latency import repeated
@@ -62,27 +61,6 @@ class Speed:
     median: float
     lower_quartile: float
     upper_quartile: float
-
-
-@dataclass(frozen=True, slots=True)
-class Subset:
-    """Some images of a part."""
-
-    part: Part
-    indices: NDArray[np.int64]
-
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        return self.part.labels[self.indices]
-
-    def read(self, index: int) -> bytes:
-        return self.part.read(int(self.indices[index]))
-
-    def name(self, index: int) -> str:
-        return self.part.name(int(self.indices[index]))
-
-    def order(self, random: np.random.Generator) -> NDArray[np.int64]:
-        return random.permutation(len(self.indices))
 
 
 def facts_of_export(folder: Path) -> ModelFacts:
