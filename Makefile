@@ -17,6 +17,7 @@ demo: .venv/installed
 	@echo "  $(BIN)/attnas space show fca-ts --plot fca-ts.png"
 	@echo "  $(BIN)/attnas search --data cifar100 --backbone resnet20 --trials 200"
 	@echo "  $(BIN)/attnas search --data folder:/path/to/images --backbone resnet8 --epochs 5 --trials 24"
+	@echo "  $(BIN)/attnas retrain --from $(DEMO) --top 1 --baseline se,none --data /path/to/images --backbone resnet18 --recipe smoke"
 	@echo "  $(BIN)/attnas cost fca-ts --backbone resnet50 --image-size 224 --classes 1000"
 
 # two processes of one thread: more threads than cores that wait for each other slow everything down

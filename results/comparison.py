@@ -139,7 +139,10 @@ def _needed(gap: float, sd: float, *, paired: bool) -> float:
 
 
 def _nothing(a: Side, b: Side, sides: dict[str, pd.DataFrame]) -> str:
-    named = [side if isinstance(side, str) else name.upper() for name, side in (("a", a), ("b", b))]
+    named = [
+        side if isinstance(side, str) else str(rows["design"].iloc[0]) if len(rows) else name.upper()
+        for (name, rows), side in zip(sides.items(), (a, b), strict=True)
+    ]
     empty = [name for name, side in zip(named, sides.values(), strict=True) if side.empty]
     like = next((side.iloc[0] for side in sides.values() if len(side)), None)
     if empty:

@@ -23,7 +23,7 @@ BASELINES = ("params", "macs")
 NEEDED = (*CONTEXT, *LABELS, "network_key", "key", "status", "seed", "accuracy", *BASELINES, "macs_convention")
 """The columns of `Store.frame` that it takes."""
 
-_DEAR = ("data", "backbone", "recipe", *FIDELITY)
+_DEAR = ("data", "data_hash", "backbone", "image_size", "recipe", *FIDELITY)
 COLUMNS = (
     *("measure", "recipe", "epochs", "schedule_epochs", "designs", "of"),
     *("kendall", "kendall_low", "kendall_high", "kendall_ceiling", "kendall_ceiling_low", "kendall_ceiling_high"),

@@ -11,6 +11,7 @@ import typer
 from results.counted import counted
 from results.exchange import readable
 from search.options import CORES, JSON
+from search_space.errors import UserError
 
 if TYPE_CHECKING:
     from trainers.image_batches import Corrupt
@@ -35,10 +36,16 @@ def data(
 
     Every file is read to its end, its pixels decoded at an eighth of the side.
     """
-    from trainers.image_check import counts, unreadable
+    from trainers.image_check import counts, folders, unreadable
     from trainers.image_set import image_set
 
-    images = image_set(Path(str(path).removeprefix("folder:")))
+    root = Path(str(path).removeprefix("folder:"))
+    try:
+        images = image_set(root)
+    except UserError:
+        if not as_json:
+            _draw(folders(root.expanduser()))
+        raise
     corrupt = None if count else unreadable(images, workers=workers)
     tell = _tell_json if as_json else _tell
     tell(images, counts(images), corrupt)
@@ -53,10 +60,8 @@ def _tell_json(images: ImageSet, found: dict[str, dict[str, int]], corrupt: list
 
 
 def _tell(images: ImageSet, found: dict[str, dict[str, int]], corrupt: list[Corrupt] | None) -> None:
-    from search.text_table import draw
-
     print(readable(f"{images.name}, {counted(len(images.classes), 'class', 'classes')}, {images.content_hash}"))
-    draw([_part(name, by_class) for name, by_class in found.items()], left=("part", "fewest", "most"))
+    _draw(found)
     if corrupt is None:
         return
     total = sum(sum(by_class.values()) for by_class in found.values())
@@ -67,6 +72,13 @@ def _tell(images: ImageSet, found: dict[str, dict[str, int]], corrupt: list[Corr
     print(f"{len(corrupt):,} of {total:,} images can't be read ({leave_out}):")
     for each in corrupt:
         print(readable(f"  {each.name}: {each.why}"))
+
+
+def _draw(found: dict[str, dict[str, int]]) -> None:
+    from search.text_table import draw
+
+    if parts := [_part(name, by_class) for name, by_class in found.items() if by_class]:
+        draw(parts, left=("part", "fewest", "most"))
 
 
 def _part(name: str, by_class: dict[str, int]) -> dict[str, str]:

@@ -143,7 +143,7 @@ def _plain(
     under: dict[str, Any],
 ) -> dict[str, Any]:
     about: dict[str, Any] = {"directory": str(export), "design": facts.design, "backbone": facts.backbone}
-    about |= {"image_size": facts.image_size, "trained": facts.trained, **under}
+    about |= {"image_size": facts.image_size, "trained": facts.trained, "state": facts.state, **under}
     if images is not None and seen is not None:
         about |= {"data": images.name, "data_hash": images.content_hash or None, "split": split}
         about |= {"images": seen.images, "corrupt": seen.corrupt, "seconds": seen.seconds}
@@ -164,8 +164,8 @@ def _say(
     under: dict[str, Any],
 ) -> None:
     print(readable(f"{facts.design} in {facts.network} at {facts.image_size} px, {len(facts.classes)} classes"))
-    if not facts.trained:
-        print("UNTRAINED: its answers mean nothing")
+    for told in facts.reservations:
+        print(readable(told))
     if images is not None and seen is not None:
         corrupt = f", {seen.corrupt} more can't be read" if seen.corrupt else ""
         print(readable(f"{split} of {images.name}: {seen.images:,} images{corrupt}"))

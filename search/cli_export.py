@@ -106,6 +106,9 @@ def _design(text: str, placement: str | None) -> AttentionDesign | Layered:
     try:
         return at_placement(find_design(text), placement)
     except DesignError as error:
+        if (parent := Path(text).parent) != Path() and parent.is_dir():
+            there = ", ".join(sorted(path.parent.name for path in parent.glob("*/model.json"))[:8]) or "none"
+            raise UserError(f"{text}: no such file or folder; retrainings in {parent}: {there}.") from error
         raise UserError(f"{text!r} is no file or folder that exists, and no design: {error}") from error
 
 
@@ -177,6 +180,8 @@ def _facts(made: Exported) -> dict[str, Any]:
         "image_size": facts.image_size,
         "classes": len(facts.classes),
         "trained": facts.trained,
+        "state": facts.state,
+        "reached": facts.reached,
         "data": None if facts.data is None else facts.data["name"],
         "measured": facts.measured,
         "params": made.cost.params,
@@ -192,9 +197,9 @@ def _say(made: Exported) -> None:
 
     facts = made.facts
     print(readable(f"{facts.design} in {facts.network} at {facts.image_size} px, {len(facts.classes)} classes"))
-    if not facts.trained:
-        print(f"UNTRAINED: the weights are what seed {facts.seed} draws, and its answers mean nothing")
-    elif facts.measured and facts.data:
+    for told in facts.reservations:
+        print(readable(told))
+    if facts.measured and facts.data:
         seen = facts.measured
         on = f"{seen['split']} of {facts.data['name']}, {seen['images']:,} images"
         print(readable(f"top-1 {seen['accuracy']:.2%} on {on}, after epoch {seen['epoch']:.0f}, seed {facts.seed}"))

@@ -11,14 +11,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from results.exchange import readable
 from search.budget import Stop
 from search.cli_cost import at_placement
-from search.machine import one_voice, prepare_machine
+from search.kept_recipe import is_hash, kept_of_hash
+from search.machine import interruptible, one_voice, prepare_machine
 from search.options import (
     BACKBONE,
     CORES,
@@ -34,8 +35,8 @@ from search.storage import STORAGE, STORAGE_DEFAULT, check_storage, open_storage
 from search_space.errors import UserError
 
 if TYPE_CHECKING:
-    from results.row import Row
     from search_space import AttentionDesign, Layered
+    from trainers.imagenet_recipe import RetrainRecipe
 
 EACH = max(1, CORES // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))  # torchrun's: processes on this host
 
@@ -63,7 +64,7 @@ def retrain_command(
     backbone: BACKBONE = "resnet50",
     image_size: IMAGE_SIZE = 224,
     placement: PLACEMENT = None,
-    recipe: Annotated[str, typer.Option(help="fca | rsb-a3 | rsb-a2 | smoke.")] = "fca",
+    recipe: Annotated[str, typer.Option(help="fca | rsb-a3 | rsb-a2 | smoke, or a hash that rows give.")] = "fca",
     epochs: Annotated[int | None, typer.Option(help="Length of the training instead of the recipe's own.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step instead of the recipe's own.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak instead of the recipe's rule.")] = None,
@@ -92,6 +93,9 @@ def retrain_command(
         bool, typer.Option("--deterministic", help="The same bits every time on CUDA too, at some cost.")
     ] = False,
     threads: THREADS = EACH,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how long and how large it would be, by a few updates; write nothing.")
+    ] = False,
     as_json: JSON = False,
 ) -> None:
     """Train designs on images at full size, with a checkpoint an epoch; the same command goes on.
@@ -99,13 +103,9 @@ def retrain_command(
     The rows stand in the storage beside those of a search, of a recipe and data of their own: `attnas results fidelity
     --across` says whether the proxy's order held.
     """
-    from trainers.imagenet_recipe import find_retrain_recipe
-
-    trained_as = find_retrain_recipe(recipe).changed(
-        settings or [], epochs=epochs, batch_size=batch_size, learning_rate=learning_rate
-    )
     check_storage(storage)
     from search.retraining_watch import check_tensorboard
+    from search.retraining_words import means, tell
     from search.retrainings import Task, follow, lead
     from search.seeds import seeds_from
     from trainers.environment import pick_device
@@ -129,6 +129,9 @@ def retrain_command(
             keep=keep,
             processes=processes,
         )
+        trained_as = processes.once(lambda: _recipe(recipe, epochs, storage)).changed(
+            settings or [], epochs=epochs, batch_size=batch_size, learning_rate=learning_rate
+        )
         named = processes.once(lambda: _chosen(searched, top, front, where, given=bool(designs)))
         chosen = _each_once([*(designs or []), *named, *names(baseline)], placement)
         for design in chosen:
@@ -138,7 +141,16 @@ def retrain_command(
         tasks = [
             Task(design, seed, output / _folder(f"{design}-{backbone}-{seed}")) for seed in wanted for design in chosen
         ]
-        given = {"backbone": backbone, "image_size": image_size, "recipe": trained_as, "execution": execution}
+        given: dict[str, Any] = {"backbone": backbone, "image_size": image_size, "recipe": trained_as}
+        given["execution"] = execution
+        if dry_run:
+            from search.dry_run import unwritten
+            from search.retraining_ahead import ahead, lines
+
+            with interruptible(), unwritten(storage) as store:
+                found = ahead(tasks, images, store, **given)
+            print(json.dumps(found, indent=1) if as_json else readable("\n".join(lines(found)), keep="\n"))
+            return
         with saving_when_told() as told:
             if not processes.first:
                 follow(images, processes, told, **given)
@@ -146,7 +158,10 @@ def retrain_command(
             with open_storage(storage) as store:
                 watched = {"tensorboard": tensorboard, "retry_failed": retry_failed}
                 rows = lead(tasks, images, store, processes, told, **watched, **given)
-    _tell(rows, as_json=as_json)
+                summary = [] if as_json else means(rows, store)
+    tell(rows, as_json=as_json)
+    for line in summary:
+        print(line)
     if any(row.status == "failed" for row in rows):
         raise typer.Exit(1)
 
@@ -178,6 +193,15 @@ def _end_at_once_when_pressed_again(told: Stop) -> None:
         raise KeyboardInterrupt
 
 
+def _recipe(name: str, epochs: int | None, storage: str) -> RetrainRecipe:
+    from trainers.imagenet_recipe import RetrainRecipe, find_retrain_recipe
+
+    if not is_hash(name):
+        return find_retrain_recipe(name)
+    with open_storage(storage, read_only=True) as store:
+        return kept_of_hash(name, epochs, store, RetrainRecipe)
+
+
 def _chosen(searched: str | None, top: int | None, front: bool, where: str | None, *, given: bool) -> list[str]:
     """The designs of a search that were asked for. Raises `UserError` where it is not said which."""
     if searched is None:
@@ -206,17 +230,6 @@ def _each_once(texts: list[str], placement: str | None) -> list[AttentionDesign 
         design = at_placement(find_design(text), placement)
         found.setdefault(design.key, design)
     return list(found.values())
-
-
-def _tell(rows: list[Row], *, as_json: bool) -> None:
-    if as_json:
-        fields = ("identity", "design", "seed", "status", "accuracy", "loss")
-        print(json.dumps([{name: getattr(row, name) for name in fields} for row in rows], indent=1))
-        return
-    for row in rows:
-        if row.accuracy is not None:
-            seed = f", seed {row.seed}" if len(rows) > 1 else ""
-            print(f"{row.design} in {row.backbone} on {row.data}, {row.split} split{seed}: top-1 {row.accuracy:.2%}")
 
 
 def _folder(name: str) -> str:

@@ -19,6 +19,7 @@ from search.options import (
     DATA_DIR,
     DEVICE,
     EPOCHS,
+    FUSE,
     IMAGE_SIZE,
     JSON,
     PLACEMENT,
@@ -132,6 +133,7 @@ def search_command(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Begin failed evaluations again.")] = False,
     device: DEVICE = None,
     precision: PRECISION = "auto",
+    fuse: FUSE = None,
     threads: THREADS = 1,
     skip_corrupt: SKIP_CORRUPT = False,
     dry_run: Annotated[
@@ -176,6 +178,7 @@ def search_command(
             ),
             device=device,
             precision=precision,
+            fused=fuse,
             threads=threads,
             timeout_seconds=None if timeout is None else parse_duration(timeout, "timeout"),
             checkpoints=checkpoints or checkpoints_beside(storage),

@@ -17,6 +17,7 @@ from search.options import (
     DATA_DIR,
     DEVICE,
     EPOCHS,
+    FUSE,
     IMAGE_SIZE,
     PLACEMENT,
     PRECISION,
@@ -51,6 +52,7 @@ def train(
     storage: STORAGE = STORAGE_DEFAULT,
     device: DEVICE = None,
     precision: PRECISION = "auto",
+    fuse: FUSE = None,
     threads: THREADS = 1,
     skip_corrupt: SKIP_CORRUPT = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would train; write nothing.")] = False,
@@ -73,9 +75,8 @@ def train(
     wanted = seeds_from(first_seed, seeds)
     with interruptible():
         prepare_machine(backbone, image_size, device, precision, threads)
-        setting = Setting(
-            load(data, image_size, data_dir, skip_corrupt), backbone, trained_as, device=device, precision=precision
-        )
+        images = load(data, image_size, data_dir, skip_corrupt)
+        setting = Setting(images, backbone, trained_as, device=device, precision=precision, fused=fuse)
         if dry_run:
             with unwritten(storage) as store:
                 _say_ahead(chosen, wanted, setting, store, as_json=as_json)

@@ -153,9 +153,10 @@ def _disk(study: Study, storage: str, work: list[dict[str, Any]], short: ShortTr
     params = max(candidate.cost.params for candidate in study.candidates.networks.values())
     kept = waiting * (8 * params + _OVERHEAD) if study.plan.rungs.halves else 0
     path = Path(storage.partition(":///")[2]).absolute() if storage.startswith("sqlite") else study.checkpoints
-    return {"rows_bytes": rows, "checkpoints_bytes": kept, "free_bytes": None if path is None else _free(path)}
+    return {"rows_bytes": rows, "checkpoints_bytes": kept, "free_bytes": None if path is None else free(path)}
 
 
-def _free(path: Path) -> int:
+def free(path: Path) -> int:
+    """Bytes where the path lies, or will."""
     there = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
     return shutil.disk_usage(there).free

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from search_space.errors import UserError
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from results.recipes import KeptRecipe
     from results.store import Store
     from trainers import Recipe
+    from trainers.imagenet_recipe import RetrainRecipe
+
+_R = TypeVar("_R", "Recipe", "RetrainRecipe")
 
 
 def is_hash(name: str | None) -> bool:
@@ -20,7 +23,17 @@ def is_hash(name: str | None) -> bool:
     return name is not None and re.fullmatch("[0-9a-f]{12}", name) is not None
 
 
+_TRAINED_BY = {"Recipe": "attnas train", "RetrainRecipe": "attnas retrain"}
+
+
 def recipe_of_hash(given: str, epochs: int | None, store: Store) -> Recipe:
+    """As `kept_of_hash`, of a proxy."""
+    from trainers import Recipe
+
+    return kept_of_hash(given, epochs, store, Recipe)
+
+
+def kept_of_hash(given: str, epochs: int | None, store: Store, kind: type[_R]) -> _R:
     """The recipe that the rows of this hash were trained by; how long is no part of it.
 
     Raises `UserError` where the storage does not keep it, or no epochs are given.
@@ -28,11 +41,21 @@ def recipe_of_hash(given: str, epochs: int | None, store: Store) -> Recipe:
     kept = store.recipes.get(given)
     if epochs is None:
         raise UserError(f"recipe {given!r} is a hash, which covers no number of epochs; give --epochs as well")
-    recipe = None if kept is None else _recipe_of(kept, kept.name, epochs)
+    recipe = None if kept is None else _recipe_of(kept, kept.name, epochs, kind)
     if recipe is None:
-        known = ", ".join(f"{one.hash} ({one.name})" for one in store.recipes.list()) or "none"
+        _require_kind(kept, kind)
+        ours = (one for one in store.recipes.list() if one.kind == kind.__name__)
+        known = ", ".join(f"{one.hash} ({one.name})" for one in ours) or "none"
         raise UserError(f"recipe {given!r} is none that can be trained by from here; the storage keeps: {known}")
     return recipe
+
+
+def _require_kind(kept: KeptRecipe | None, kind: type) -> None:
+    if kept is not None and kept.kind != kind.__name__ and kept.kind in _TRAINED_BY:
+        raise UserError(
+            f"recipe {kept.hash!r} ({kept.name}) is of `{_TRAINED_BY[kept.kind]}`, which trains by it: --recipe "
+            f"{kept.hash} --epochs N there."
+        )
 
 
 def restored_recipe(context: Mapping[str, Any], settings: list[str] | None, store: Store) -> Recipe:
@@ -41,10 +64,12 @@ def restored_recipe(context: Mapping[str, Any], settings: list[str] | None, stor
 
     Raises `UserError` where it can't be told.
     """
+    from trainers import Recipe
     from trainers.recipe import RECIPES, find_recipe
 
     kept = store.recipes.get(context["recipe_hash"])
-    recipe = None if kept is None else _recipe_of(kept, context["recipe"], context["schedule_epochs"])
+    _require_kind(kept, Recipe)
+    recipe = None if kept is None else _recipe_of(kept, context["recipe"], context["schedule_epochs"], Recipe)
     if recipe is not None:
         return recipe
     if context["recipe"] not in RECIPES:
@@ -63,16 +88,14 @@ def restored_recipe(context: Mapping[str, Any], settings: list[str] | None, stor
     )
 
 
-def _recipe_of(kept: KeptRecipe, name: str, epochs: int) -> Recipe | None:
+def _recipe_of(kept: KeptRecipe, name: str, epochs: int, kind: type[_R]) -> _R | None:
     """None where it is of another kind of training, or means something else by now."""
-    from trainers import Recipe
-
-    if kept.kind != Recipe.__name__:
+    if kept.kind != kind.__name__:
         return None
-    names = {field.name for field in fields(Recipe)} - {"name", "epochs"}
+    names = {field.name for field in fields(kind)} - {"name", "epochs"}
     values = {field: value for field, value in kept.content.items() if field in names}
     try:
-        recipe = Recipe(name=name, epochs=epochs, **values)
+        recipe = kind(name=name, epochs=epochs, **values)
     except (UserError, TypeError, ValueError):  # an import may have brought it
         return None
     return recipe if recipe.hash == kept.hash else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -177,12 +177,11 @@ class Restored:
         Raises `UserError` where the data or the backbone are not those of the rows.
         """
         from search.objective import Setting
-        from trainers.environment import pick_device
-        from trainers.precision import pick_precision
 
-        data = self._data
-        chosen = precision or pick_precision(self._precision, pick_device(self._device))
-        setting = Setting(data, self._backbone, self._recipe, device=self._device, precision=chosen)
+        wanted = precision or self._precision
+        setting = Setting(self._data, self._backbone, self._recipe, device=self._device, precision=wanted)
+        if precision is None:  # fused blocks are chosen anew for each recipe
+            setting = replace(setting, precision=setting.decided().precision)
         for name in CONTEXT:
             if setting.context[name] != self.context[name]:
                 raise UserError(

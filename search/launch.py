@@ -30,8 +30,6 @@ from search.warm_start import warm_start
 from search.worker import work
 from search_space import AttentionDesign, Layered, Space
 from trainers import PROXY, ImageData, Recipe, sites
-from trainers.environment import pick_device
-from trainers.precision import pick_precision
 from trainers.proxy_run import check_batch_size
 
 ENGINES = ("optuna", "ray")
@@ -69,6 +67,7 @@ def search(
     image_size: int = 32,
     device: str | None = None,
     precision: str = "auto",
+    fused: bool | None = None,
     threads: int = 1,
     timeout_seconds: float | None = None,
     checkpoints: Path | None = None,
@@ -106,6 +105,7 @@ def search(
         image_size=image_size,
         device=device,
         precision=precision,
+        fused=fused,
         threads=threads,
         timeout_seconds=timeout_seconds,
         checkpoints=checkpoints or checkpoints_beside(store.url),
@@ -188,9 +188,9 @@ def run(
     setting = setting or request.setting()
     check_batch_size(setting.data, setting.recipe)  # before workers are started for it
     torch.set_num_threads(request.threads)
-    # measured once: a state between rungs is of one precision, whichever worker goes on from it
-    precision = pick_precision(request.precision, pick_device(request.device))
-    request, setting = replace(request, precision=precision), replace(setting, precision=precision)
+    # measured once: a state between rungs is of one way to train, whichever worker goes on from it
+    setting = setting.decided()
+    request = replace(request, precision=setting.precision, fused=setting.fused)
     with _storage_errors():
         study = request.study(setting, store)  # may refuse, and a refused study leaves no name behind
         unless_lost(study.sync)

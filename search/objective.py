@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from search_space import AttentionDesign, Layered
 from search_space.sites import check
 from trainers import Cost, ImageData, Outcome, Recipe, design_cost, sites, train
 from trainers.data import VALIDATION_SPLIT
+from trainers.environment import pick_device
 from trainers.factories import versioned
+from trainers.proxy import way_of
 from trainers.proxy_run import steps_an_epoch
 
 EpochReport = Callable[[dict[str, float]], None]
@@ -36,6 +38,13 @@ class Setting:
     split: str = "validation"
     device: str | None = None
     precision: str = "auto"
+    fused: bool | None = None
+
+    def decided(self) -> Setting:
+        """With `precision` and `fused` as they are measured to be fastest here, where they are not given."""
+        options: dict[str, Any] = {"precision": self.precision, "fused": self.fused}
+        way = way_of(self.data, self.recipe, backbone=self.backbone, device=pick_device(self.device), **options)
+        return replace(self, precision=way.precision, fused=way.fused)
 
     @property
     def steps_an_epoch(self) -> int:
@@ -84,6 +93,7 @@ class Setting:
             split=self.split,
             device=self.device,
             precision=self.precision,
+            fused=self.fused,
             until=until,
             checkpoint=checkpoint,
             on_epoch=on_epoch,

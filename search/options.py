@@ -14,7 +14,7 @@ DATA_DIR = Annotated[Path | None, typer.Option(help="Where cifar-100-python.tar.
 BACKBONE = Annotated[
     str,
     typer.Option(
-        help="resnet8 resnet20 resnet32 resnet56 resnet110, resnet18-cifar...; timm's ResNets, RegNets...; "
+        help="resnet8 resnet20 resnet32 resnet56 resnet110, resnet18-cifar...; timm's ResNets, EfficientNets...; "
         "or a function of yours, package.module:factory."
     ),
 ]
@@ -36,7 +36,11 @@ SETTINGS = Annotated[
     list[str] | None, typer.Option("--set", help="FIELD=VALUE of the recipe, as gate_start=paper; repeatable.")
 ]
 DEVICE = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1...; the accelerator if there is one.")]
-PRECISION = Annotated[str, typer.Option(help="auto (measured once) | float32 | bfloat16.")]
+PRECISION = Annotated[str, typer.Option(help="auto (measured once a machine and network) | float32 | bfloat16.")]
+FUSE = Annotated[
+    bool | None,
+    typer.Option("--fuse/--no-fuse", help="Blocks that read their maps less often; by default where measured faster."),
+]
 SKIP_CORRUPT = Annotated[bool, typer.Option("--skip-corrupt", help="Leave out images that can't be decoded.")]
 THREADS = Annotated[
     int,

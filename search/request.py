@@ -39,6 +39,7 @@ class Request:
     first: tuple[AttentionDesign | Layered, ...] = ()
     device: str | None = None
     precision: str = "auto"
+    fused: bool | None = None
     threads: int = 1
     timeout_seconds: float | None = None
     checkpoints: Path | None = None
@@ -48,7 +49,7 @@ class Request:
         data = self.data
         if isinstance(data, str):
             data = load_data(data, image_size=self.image_size, data_dir=self.data_dir, skip_corrupt=self.skip_corrupt)
-        return Setting(data, self.backbone, self.recipe, device=self.device, precision=self.precision)
+        return Setting(data, self.backbone, self.recipe, device=self.device, precision=self.precision, fused=self.fused)
 
     def study(self, setting: Setting, store: Store, *, study_id: str | None = None) -> Study:
         """The study with what its candidates are. Raises `UserError` where none is allowed."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from results.counted import counted
 from results.exchange import readable
 from results.row import Row
 from results.store import Store
 from search.recording import keep_recipe, record, running_row
 from search.retraining_watch import PICTURE, RetrainingWatch, say
+from search.retraining_words import why_not_trained
 from search_space import AttentionDesign, Layered
 from trainers import Outcome, imagenet
+from trainers.environment import hardware
 from trainers.factories import versioned
 from trainers.imagenet import Execution, ImageSet, RetrainRecipe
 from trainers.imagenet import retrain as train
@@ -44,6 +47,56 @@ def retrain(
     recipe, execution = recipe or RetrainRecipe(), execution or Execution()
     imagenet.check_request(design, backbone=backbone, image_size=image_size, recipe=recipe, execution=execution)
     watch = RetrainingWatch(recipe.epochs, output, tensorboard=tensorboard)
+
+    def told(settled: Execution) -> None:
+        say(
+            f"{design} in {backbone}, seed {seed}: {len(images.train.labels):,} images of {images.name}, "
+            f"{len(images.classes)} classes; recipe {recipe.name} ({recipe.hash}), {counted(recipe.epochs, 'epoch')}, "
+            f"batch {recipe.batch_size}, rate {recipe.peak:g}; {settled.precision} on {hardware(settled.place)}"
+        )
+
+    def training() -> Outcome:
+        begin()
+        return train(
+            design,
+            images,
+            backbone=backbone,
+            image_size=image_size,
+            recipe=recipe,
+            seed=seed,
+            output=output,
+            execution=execution,
+            stop=stop,
+            on_begin=told,
+            on_epoch=watch.epoch,
+        )
+
+    keep_recipe(recipe, store)
+    wanted = claim_of(design, seed, images, backbone=backbone, image_size=image_size, recipe=recipe)
+    if retry_failed and store.revive([wanted.identity]):
+        say(f"{design}, seed {seed}: failed before, begun again from its last checkpoint")
+    row, trained = record(wanted, store, training, stopped=stop)
+    if not trained:
+        say(readable(why_not_trained(row, output)))
+    else:
+        watch.end(row)
+        if row.status == "complete":
+            say(f"weights: {output / WEIGHTS}, curves: {output / PICTURE}")
+    if row.settled:
+        say(f"settled: {row.settled}")
+    return row
+
+
+def claim_of(
+    design: AttentionDesign | Layered,
+    seed: int,
+    images: ImageSet,
+    *,
+    backbone: str,
+    image_size: int,
+    recipe: RetrainRecipe,
+) -> Row:
+    """The running row that claims a retraining."""
     context = {
         "data": images.name,
         "data_hash": images.content_hash,
@@ -56,44 +109,4 @@ def retrain(
         "epochs": recipe.epochs,
         "schedule_epochs": recipe.epochs,
     }
-
-    def training() -> Outcome:
-        begin()
-        say(
-            f"{design} in {backbone}: {len(images.train.labels):,} images of {images.name}, "
-            f"{len(images.classes)} classes"
-        )
-        return train(
-            design,
-            images,
-            backbone=backbone,
-            image_size=image_size,
-            recipe=recipe,
-            seed=seed,
-            output=output,
-            execution=execution,
-            stop=stop,
-            on_epoch=watch.epoch,
-        )
-
-    keep_recipe(recipe, store)
-    wanted = running_row(design, seed, context, scale=recipe.scale)
-    if retry_failed and store.revive([wanted.identity]):
-        say(f"{design}, seed {seed}: failed before, begun again from its last checkpoint")
-    row, trained = record(wanted, store, training, stopped=stop)
-    if not trained:
-        say(readable(_why_not_trained(row)))
-    else:
-        watch.end(row)
-        if row.status == "complete":
-            say(f"weights: {output / WEIGHTS}, curves: {output / PICTURE}")
-    if row.settled:
-        say(f"settled: {row.settled}")
-    return row
-
-
-def _why_not_trained(found: Row) -> str:
-    if found.status == "running":
-        return f"{found.design}: running in another process ({found.owner})"
-    again = " (--retry-failed goes on from its last checkpoint)" if found.status == "failed" else ""
-    return f"{found.design}: {found.status} in the storage already, answered from its row; nothing was trained{again}"
+    return running_row(design, seed, context, scale=recipe.scale)

@@ -73,18 +73,19 @@ def draw(row: Row, path: Path) -> None:
     from results.figure_style import write_picture
 
     caption = f"{row.design} in {row.backbone} on {row.data}, {row.image_size} px, recipe {row.recipe}, seed {row.seed}"
-    write_picture(run_figure(row.curves, split=row.split, caption=caption), path)
+    write_picture(run_figure(row.curves, split="val", caption=caption), path)
 
 
 def epoch_line(record: dict[str, float], epochs: int) -> str:
     top5 = f"  top-5 {record['top5']:.2%}" if "top5" in record else ""
     corrupt = f"  {record['corrupt']:.0f} corrupt" if "corrupt" in record else ""
     losses = f"loss {record['loss']:.3f}  train loss {record['train_loss']:.3f}"
+    rate = f"  {record['images_per_second']:.0f} images/s" if "images_per_second" in record else ""
     left = epochs - record["epoch"]
     time_left = f"  {duration(left * record['seconds'] / record['epoch'])} left" if left else ""
     return (
         f"epoch {record['epoch']:.0f}/{epochs}  top-1 {record['accuracy']:.2%}{top5}  {losses}"
-        f"  {record['images_per_second']:.0f} images/s{corrupt}{time_left}"
+        f"{rate}{corrupt}{time_left}"
     )
 
 

@@ -12,6 +12,7 @@ from results.row import Row
 from results.store import Store
 from search.budget import Stop
 from search.retraining import retrain
+from search.retraining_words import how_it_failed
 from search_space import AttentionDesign, Layered
 from trainers import imagenet
 from trainers.imagenet import Halted, ImageSet
@@ -48,7 +49,7 @@ def lead(
         )
         rows.append(row)
         if row.status == "failed":
-            print(readable(str(row.error), keep="\n"), file=sys.stderr)
+            print(readable(how_it_failed(row), keep="\n"), file=sys.stderr)
     processes.share(None)
     if told.asked and len(rows) < len(tasks):
         raise Halted

@@ -15,7 +15,6 @@ from search.objective import Setting
 from trainers.data import Split
 from trainers.environment import pick_device
 from trainers.outcome import Outcome
-from trainers.precision import pick_precision
 
 STEPS = 8
 _HELD_OUT = 500  # images, the batch in which a training measures itself
@@ -49,13 +48,13 @@ def short_trial(candidate: Candidate, setting: Setting) -> ShortTrial:
     steps = min(STEPS, max(1, len(data.train) // recipe.batch_size))
     images = Split(data.train.images[: steps * recipe.batch_size], data.train.labels[: steps * recipe.batch_size])
     held_out = Split(data.validation.images[:_HELD_OUT], data.validation.labels[:_HELD_OUT])
+    decided = setting.decided()  # whose measurements are none of the trial's
     little = replace(
-        setting,
+        decided,
         data=replace(data, train=images, validation=held_out),
         recipe=recipe.changed(epochs=1, schedule="linear", warmup=0.0),
     )
     device = pick_device(setting.device)
-    precision = pick_precision(setting.precision, device)  # its own measurement is none of the trial's
     clock = _Clock(device)
     outcome = little.train(candidate.design, 0, on_step=clock)
     clock()
@@ -64,7 +63,7 @@ def short_trial(candidate: Candidate, setting: Setting) -> ShortTrial:
     fixed, epoch = _bytes(setting.row(candidate.design, 0, cost=candidate.cost, network_key=candidate.key), outcome)
     return ShortTrial(
         design=str(candidate.design),
-        precision=precision,
+        precision=decided.precision,
         steps=steps,
         held_out=len(held_out),
         setup_seconds=ticks[0] - begun,

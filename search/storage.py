@@ -18,11 +18,11 @@ STORAGE_DEFAULT = "sqlite:///attnas.db"
 
 
 def _asked(context: typer.Context, given: str | list[str]) -> str | list[str]:
-    """What texts of this command suggest is of this storage; of several the first, since trainings go into one."""
+    """What texts of this command suggest is of this storage, or of these."""
     from results.suggest import asked_of
 
-    first = given if isinstance(given, str) else given[0]
-    context.call_on_close(asked_of(None if first == STORAGE_DEFAULT else first))
+    urls = [given] if isinstance(given, str) else list(dict.fromkeys(given))
+    context.call_on_close(asked_of(*([] if urls == STORAGES_DEFAULT else urls)))
     return given
 
 

@@ -9,6 +9,7 @@ import pickle
 import signal
 import sys
 import warnings
+from dataclasses import replace
 
 from sqlalchemy.exc import DBAPIError
 
@@ -41,10 +42,13 @@ def _work(orders: Orders, stop: Stop) -> int:
     from results import open_store
     from search.lookout import BrokenSearchError
     from search.worker import work
+    from trainers.shared_images import take
 
     own_cores(orders.cores)
     torch.set_num_threads(orders.request.threads)
     request = orders.request
+    if orders.images is not None:
+        request = replace(request, data=take(orders.images))
     with open_store(orders.storage) as store:
         setting = request.setting()
         study = request.study(setting, store, study_id=orders.study_id)

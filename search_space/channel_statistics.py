@@ -56,6 +56,22 @@ def root_mean_square(x: Tensor) -> Tensor:
     return (wide(x).square().mean((2, 3)) + _GCT_EPSILON / pixels).sqrt().to(x.dtype)
 
 
+def mean_of_moments(mean: Tensor, mean_square: Tensor, pixels: int) -> Tensor:
+    return mean
+
+
+def deviation_of_moments(mean: Tensor, mean_square: Tensor, pixels: int) -> Tensor:
+    return (mean_square - mean.square()).clamp_min(_VARIANCE_FLOOR).sqrt()
+
+
+def root_of_moments(mean: Tensor, mean_square: Tensor, pixels: int) -> Tensor:
+    return (mean_square + _GCT_EPSILON / pixels).sqrt()
+
+
+def energy_of_moments(mean: Tensor, mean_square: Tensor, pixels: int) -> Tensor:
+    return mean_square
+
+
 def energy(x: Tensor) -> Tensor:
     """Mean of x^2 over H, W."""
     return wide(x).square().mean((2, 3)).to(x.dtype)
@@ -74,20 +90,25 @@ def relative_entropy(x: Tensor) -> Tensor:
 @dataclass(frozen=True)
 class Statistic:
     """A function and its multiply-accumulates a pixel: additions and comparisons are none, so that average pooling,
-    which is no inner product in any paper's count, has none."""
+    which is no inner product in any paper's count, has none.
+
+    `of_moments` gives the same of the mean and the mean square over the pixels, each [B, C], and the number of pixels;
+    None where they don't tell it.
+    """
 
     apply: Callable[[Tensor], Tensor]
     macs_a_pixel: int
+    of_moments: Callable[[Tensor, Tensor, int], Tensor] | None = None
 
 
 STATISTICS: dict[str, Statistic] = {
-    "avg": Statistic(average, 0),
+    "avg": Statistic(average, 0, mean_of_moments),
     "max": Statistic(maximum, 0),
     "blurmax": Statistic(blurred_maximum, pooling.BLUR_MACS),
-    "std": Statistic(standard_deviation, 1),
+    "std": Statistic(standard_deviation, 1, deviation_of_moments),
     "skew": Statistic(skewness, 2),
-    "l2": Statistic(root_mean_square, 1),
-    "energy": Statistic(energy, 1),
+    "l2": Statistic(root_mean_square, 1, root_of_moments),
+    "energy": Statistic(energy, 1, energy_of_moments),
     "entropy": Statistic(entropy, 1),
     "relentropy": Statistic(relative_entropy, 1),
 }

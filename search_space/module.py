@@ -46,13 +46,17 @@ class Attention(nn.Module):
         self.pooling = squeeze(design, channels, device=device, dtype=dtype)
         self.excitation = excitation(design, channels, device=device, dtype=dtype)
         self._gain = gain(excitation.rest(design), gate_start)
-        self._adds = design.fusion == "add"
+        self.adds = design.fusion == "add"
 
     def squeeze(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, C, K]."""
         with torch.autocast(x.device.type, enabled=False):  # would round bases to half precision
             z: Tensor = self.pooling(x)
-        factor = self.pooling.paper_gain(*map_size(x)[1:]) if self.scale == "paper" else 1.0
+        return self.scaled(z, *map_size(x)[1:])
+
+    def scaled(self, z: Tensor, height: int, width: int) -> Tensor:
+        """What was squeezed of an H x W map, in the scale of this layer."""
+        factor = self.pooling.paper_gain(height, width) if self.scale == "paper" else 1.0
         return z if factor == 1 else z * factor
 
     def excite(self, z: Tensor) -> Tensor:
@@ -63,7 +67,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         check_map(x, self.channels, self.design)
         gate = self.excite(self.squeeze(x)).to(x.dtype)[..., None, None]
-        return x + gate if self._adds else x * gate
+        return x + gate if self.adds else x * gate
 
     def extra_repr(self) -> str:
         return f"{self.design}, channels={self.channels}, scale={self.scale}, gate_start={self.gate_start}"

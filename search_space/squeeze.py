@@ -32,6 +32,19 @@ class Squeeze(nn.Module):
     def paper_gain(self, height: int, width: int) -> float:
         return 1.0
 
+    def of_moments(self) -> bool:
+        """Whether mean, mean square and inner products with fixed rows tell what is squeezed: see `from_moments`."""
+        return False
+
+    def rows(self, x: Tensor) -> list[Tensor]:
+        """The fixed rows for a map, each [1, C, H, W] or [1, 1, H, W]."""
+        return []
+
+    def from_moments(self, mean: Tensor, mean_square: Tensor, products: list[Tensor], pixels: int) -> Tensor:
+        """[B, C, K] from the mean and mean square over the `pixels` of a map and its inner products with `rows`, each
+        [B, C]: what `forward` gives of the map itself."""
+        raise NotImplementedError
+
     @staticmethod
     def macs(design: AttentionDesign, channels: int, height: int, width: int) -> int:
         """Multiply-accumulates for one image."""
@@ -67,6 +80,13 @@ class Statistics(Squeeze):
     def forward(self, x: Tensor) -> Tensor:
         return torch.stack([STATISTICS[name].apply(x) for name in self.design.statistics], 2)
 
+    def of_moments(self) -> bool:
+        return all(STATISTICS[name].of_moments for name in self.design.statistics)
+
+    def from_moments(self, mean: Tensor, mean_square: Tensor, products: list[Tensor], pixels: int) -> Tensor:
+        functions = [STATISTICS[name].of_moments for name in self.design.statistics]
+        return torch.stack([function(mean, mean_square, pixels) for function in functions if function], 2)
+
     def paper_gain(self, height: int, width: int) -> float:
         # GCT takes the sum of squares where we take the mean
         return sqrt(height * width) if self.design.squeeze == "l2" else 1.0
@@ -83,13 +103,24 @@ class Linear(Orthonormal):
         super().__init__(squeeze_only(design), channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        channels, height, width = map_size(x)
-        dtype = pooling.wide(x.dtype)
-        rows = basis_rows(self.design, channels, height, width, dtype, x.device, pooling.layout(x))
+        rows = self._rows(x)
         if self.design.each:
-            return (x.to(dtype).flatten(2) @ rows.flatten(1).T).to(x.dtype)
+            return (x.to(rows.dtype).flatten(2) @ rows.flatten(1).T).to(x.dtype)
         # one multiply-accumulate an element; on CPUs faster than the batched matrix products that say the same
         return (x * rows).sum((2, 3)).unsqueeze(2).to(x.dtype)
+
+    def _rows(self, x: Tensor) -> Tensor:
+        return basis_rows(self.design, *map_size(x), pooling.wide(x.dtype), x.device, pooling.layout(x))
+
+    def of_moments(self) -> bool:
+        return True
+
+    def rows(self, x: Tensor) -> list[Tensor]:
+        rows = self._rows(x)
+        return [row[None, None] for row in rows] if self.design.each else [rows]
+
+    def from_moments(self, mean: Tensor, mean_square: Tensor, products: list[Tensor], pixels: int) -> Tensor:
+        return torch.stack(products, 2)
 
     @staticmethod
     def macs(design: AttentionDesign, channels: int, height: int, width: int) -> int:

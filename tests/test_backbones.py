@@ -81,9 +81,10 @@ def test_a_design_impossible_on_the_backbone_is_refused_with_axis_stage_and_what
         ("vgg16", "attention"),
         ("", "resnet8"),
         ("regnetx_03", "regnetx_032"),
-        ("efficientnet_b0", r"mobilenetv2_100.*regnetx_032.*ghostnet_100.*convnext_tiny.*package\.module:factory"),
-        ("ghostnetv3_100", r"known place.*ghostnet_100"),
-        ("regnetv_040", "regnetx_032"),
+        ("resnest50d", r"mobilenetv2_100.*regnetx_032.*ghostnet_100.*convnext_tiny.*package\.module:factory"),
+        ("efficientnet_b00", "Nearest: efficientnet_b0"),
+        ("ghostnetv3_100", r"GhostBottleneckV3.*known place.*ghostnet_100"),
+        ("regnetv_040", "PreBottleneck.*regnetx_032"),
     ],
 )
 def test_an_unknown_or_unfit_backbone_is_refused_and_others_are_named(name, words):

@@ -35,7 +35,7 @@ def test_what_can_not_be_read_is_named_with_the_reason_and_the_code_is_1(
     assert "3 of 38 images can't be read (retrain leaves them out with --skip-corrupt 3):" in done.out
     named = [line for line in done.out.splitlines() if line.startswith("  /")]
     assert [line.split(": ")[0].strip() for line in named] == [str(cut), str(deep), str(none)]
-    assert "truncated" in named[0] and "cannot identify" in named[2]
+    assert "truncated" in named[0] and named[2].endswith("cannot identify image file")
 
 
 def test_images_are_counted_by_class_in_words_and_in_json(attnas: Attnas, tree: Path) -> None:
@@ -52,6 +52,20 @@ def test_to_count_opens_no_image(attnas: Attnas, tree: Path) -> None:
         path.write_bytes(b"nothing")
     done = attnas("data", "pets", "--count", "--json")
     assert done.code == 0 and json.loads(done.out)["unreadable"] is None
+
+
+def test_of_a_tree_with_an_empty_class_the_table_shows_it_before_it_is_refused(attnas: Attnas, tree: Path) -> None:
+    for path in (tree / "val" / "c").iterdir():
+        path.unlink()
+    done = attnas("data", "pets")
+    assert done.code == 2 and "without an image" in done.err and "0 of c" in done.out and "5 of b" in done.out
+
+
+def test_a_part_of_a_tree_is_said_to_be_one_and_an_empty_folder_what_is_needed(attnas: Attnas, tree: Path) -> None:
+    assert f"It is a part of {tree}: give that." in attnas("data", "pets/train").err
+    Path("empty").mkdir()
+    told = attnas("data", "empty").err
+    assert "and PATH/val/<class>/*.jpg, or Parquet" in told and "if there is a test set" not in told
 
 
 def test_what_is_no_set_of_images_is_refused(attnas: Attnas, tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,10 +80,59 @@ def test_designs_that_are_named_twice_are_trained_once(attnas: Attnas, tree: Pat
 
 
 def test_several_trainings_are_told_a_line_each(attnas: Attnas, tree: Path) -> None:
+    """And the design's mean. Oracle: by hand, with Student's t of one degree of freedom (12.706), cut at 0 and 100."""
     done = attnas("retrain", "none", "--seeds", 2, "--first-seed", 5, "--data", tree, *SMALL)
-    assert [line.rpartition(":")[0] for line in done.out.splitlines()] == [
-        f"none in resnet8 on folder:pets, test split, seed {seed}" for seed in (5, 6)
+    *lines, mean, more = done.out.splitlines()
+    assert [line.rpartition(":")[0] for line in lines] == [
+        f"none in resnet8 on val of folder:pets, seed {seed}" for seed in (5, 6)
     ]
+    first, second = (float(line.rpartition(" ")[2].rstrip("%")) for line in lines)
+    half = 12.706 * abs(first - second) / 2
+    middle = (first + second) / 2
+    numbers = [float(number) for number in re.findall(r"([0-9.]+)%", mean)]
+    assert numbers == pytest.approx([middle, max(0, middle - half), min(100, middle + half)], abs=0.1)
+    assert mean.startswith("none: mean") and "of 2 seeds" in mean
+    asked = attnas(*shlex.split(more.partition("`")[2].strip("`"))[1:])
+    assert asked.code == 0 and "none" in asked.out
+
+
+def test_before_a_training_it_is_said_by_what_it_is_carried_out_and_afterwards_by_what_it_was(
+    attnas: Attnas, tree: Path
+) -> None:
+    words = ("retrain", "none", "--seed", 3, "--data", tree, *SMALL)
+    [told] = [line for line in attnas(*words).err.splitlines() if line.startswith("none in")]
+    assert "seed 3: 12 images of folder:pets, 6 classes; recipe smoke (" in told
+    assert ", 1 epoch, batch 8, rate 0.003125; float32 on " in told
+    again = attnas(*words).err
+    assert "none, seed 3: complete in the storage already (float32 on " in again and "weights are not" not in again
+    shutil.rmtree("retrain/none-resnet8-3")
+    gone = attnas(*words)
+    assert gone.code == 0 and "weights are not in retrain/none-resnet8-3: another --output says where" in gone.err
+    anew = attnas(*words, "--storage", "sqlite:///again.db")
+    assert anew.code == 0 and Path("retrain/none-resnet8-3/model.pt").exists()
+
+
+def test_a_dry_run_says_what_is_left_how_long_and_how_large_and_writes_nothing(attnas: Attnas, tree: Path) -> None:
+    """Oracle for the disk: what a real training then leaves; its best and its last epoch may be one file."""
+    words = ("--data", tree, *SMALL, "--keep", 1)
+    told = json.loads(attnas("retrain", "none", "se", *words, "--dry-run", "--json").out)
+    assert (told["designs"], told["trainings"], told["left"]) == (["none", "avg/mlp-r16"], 2, 2)
+    assert not Path("retrain").exists() and not Path("attnas.db").exists()
+    assert told["seconds"] == 2 * told["seconds_each"] > 0 and told["measured"]["images_per_second"] > 0
+    assert attnas("retrain", "none", *words).code == 0
+    left = {path.stat().st_ino: path.stat().st_size for path in Path("retrain/none-resnet8-0").glob("*.pt")}
+    assert sum(left.values()) <= 1.01 * told["disk_bytes_each"] < 2.1 * sum(left.values())
+    said = attnas("retrain", "none", "se", *words, "--dry-run").out
+    assert "2 trainings of 2 designs, 1 in the storage already, 1 left: about" in said and "images/s" in said
+    assert "nothing is left to train" in attnas("retrain", "none", *words, "--dry-run").out
+
+
+def test_what_diverges_is_told_in_a_line_and_its_row_holds_the_traceback(attnas: Attnas, tree: Path) -> None:
+    done = attnas("retrain", "none", "--data", tree, *SMALL, "--learning-rate", 1e30, "--batch-size", 4)
+    assert done.code == 1 and "Traceback" not in done.err
+    [line] = [line for line in done.err.splitlines() if "failed (nan)" in line]
+    assert "the loss is nan" in line and "--retry-failed" in line and "A lower --learning-rate" in line
+    assert "Traceback" in attnas("results", "show", "none").out
 
 
 @pytest.mark.parametrize(
@@ -99,7 +151,12 @@ def test_several_trainings_are_told_a_line_each(attnas: Attnas, tree: Path) -> N
         (["se", "--set", "epochs=3", "--epochs", 0], "epochs: 0 given"),
         (["se", "--set", "base_batch=0"], "base_batch: 0 given; allowed: 1"),
         (["se", "--set", "auto_augment=foo"], "auto_augment: 'foo' is none of timm's"),
+        (["se", "--set", "mixupp=0.2"], "'mixupp' is no field; did you mean mixup?"),
         (["none", "haar-d6-all/mlp-r16"], "with 16 channels' is not possible"),
+        (
+            ["haar-d6-all-each/mlp-r16", "--image-size", 64],
+            "in resnet8 at 64 px, where recipe fca trains: wavelet depth",
+        ),
     ],
 )
 def test_what_names_no_training_is_refused_before_anything_is_made(

@@ -49,13 +49,21 @@ def test_a_design_that_the_network_refuses_has_no_cost(name):
     "name",
     [
         *("resnet18d", "seresnet18", "res2net50_48w_2s", "mobilenetv2_050", "regnetx_002", "regnety_002"),
-        *("ecaresnet26t", "ghostnet_050", "convnext_atto"),
+        *("ecaresnet26t", "ghostnet_050", "convnext_atto", "skresnet18", "gernet_s", "repvgg_a0", "darknet17"),
+        *("test_efficientnet", "mobilenetv3_small_050", "mobilenetv4_conv_small_050", "lcnet_050", "test_nfnet"),
+        *("ese_vovnet19b_slim_dw", "regnetz_b16_evos"),
     ],
 )
 def test_a_network_of_every_family_can_be_counted(name):
     """Oracle: fvcore's own count of its convolutions and linear layers, the only products that these networks have."""
     net = backbone(name, num_classes=10)
     assert cost(net, 64).macs == cost(net, 64, "layers").macs > 0
+
+
+def test_fused_self_attention_is_counted_as_its_products_of_matrices():
+    """Oracle: queries with keys and weights with values, 32 heads of 64 channels, of the mean and 7 x 7 positions."""
+    net = backbone("resnet50_clip", num_classes=10)
+    assert cost(net, 224).macs - cost(net, 224, "layers").macs == 2 * 2048 * 50 * 50
 
 
 def test_the_conventions_differ_by_the_squeeze_and_by_what_fvcore_counts_besides():

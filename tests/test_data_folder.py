@@ -268,7 +268,7 @@ def test_a_missing_path_is_refused(tmp_path: Path) -> None:
 
 def test_class_folders_without_train_are_recognised(tree: Path) -> None:
     with pytest.raises(UserError, match=r"no directory `train`.*holds class folders \(cat, dog"):
-        load(tree / "train")
+        load((tree / "train").rename(tree / "loose"))
 
 
 def test_a_directory_of_something_else_shows_the_layout(tmp_path: Path) -> None:

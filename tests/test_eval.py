@@ -15,6 +15,7 @@ import torch
 from exported_nets import FOLDER, as_trained, train
 from PIL import Image
 from retrain_tree import make_tree
+from safetensors.torch import save_file
 from scipy.special import ndtri
 from test_retrain_parquet import write_parquet
 
@@ -35,6 +36,17 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_tree(root / "pets", train=5, val=4)
     export(*retrained(train(root, root / "retrain" / FOLDER)), root / "out", torch_export=False)
     return root
+
+
+def unsummed(out: Path) -> Path:
+    (out / "SHA256SUMS").unlink()
+    return out
+
+
+def flip(path: Path) -> None:
+    """The last byte is another one: a weight, and the file can be read as before."""
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
 
 
 def measured(attnas: Attnas, *words: Any) -> dict[str, Any]:
@@ -146,11 +158,13 @@ def test_a_corrupt_image_is_named_unless_it_may_be_left_out(attnas: Attnas, root
         (["out", "--runtime", "onnx", "--precision", "bfloat16"], "--runtime onnx is float32 on the CPU"),
         (["out", "--data", "nowhere"], "no such directory"),
         (["."], "no folder that `attnas export` wrote"),
+        (["retrained"], "--to DIR` makes"),
         (["nothing/model.onnx"], "no folder that `attnas export` wrote"),
     ],
 )
 def test_what_can_t_be_measured_is_refused(attnas: Attnas, root: Path, words: list[str], said: str) -> None:
-    given = [root / "out" if word == "out" else word for word in words]
+    places = {"out": root / "out", "retrained": root / "retrain" / FOLDER}
+    given = [places.get(word, word) for word in words]
     done = attnas("eval", *given)
     assert done.code == 2 and said in done.err
 
@@ -160,7 +174,10 @@ def test_what_can_t_be_measured_is_refused(attnas: Attnas, root: Path, words: li
     [
         (lambda out: (out / "config.json").write_text("{}"), "is none that `attnas export` wrote"),
         (lambda out: (out / "config.json").write_text("not JSON"), "is none that `attnas export` wrote"),
-        (lambda out: (out / "model.safetensors").write_bytes(b"\x80\x04\x95"), "can't be loaded"),
+        (lambda out: (unsummed(out) / "model.safetensors").write_bytes(b"\x80\x04\x95"), "can't be loaded"),
+        (lambda out: save_file({"a": torch.ones(1)}, unsummed(out) / "model.safetensors"), "Missing key(s) in"),
+        (lambda out: flip(out / "model.safetensors"), "model.safetensors changed since the export"),
+        (lambda out: (out / "config.json").write_text((out / "config.json").read_text() + " "), "config.json changed"),
     ],
 )
 def test_an_export_that_is_damaged_is_refused(
@@ -175,9 +192,14 @@ def test_an_export_that_is_damaged_is_refused(
 def test_an_onnx_file_that_is_none_is_refused(attnas: Attnas, root: Path, tmp_path: Path) -> None:
     out = Path(shutil.copytree(root / "out", tmp_path / "out"))
     (out / "model.onnx").write_bytes(b"no model")
+    assert "model.onnx changed since the export" in attnas("eval", out, "--runtime", "onnx").err
+    sums = (out / "SHA256SUMS").read_text()
+    unsummed(out)
     assert "can't be loaded by ONNX Runtime" in attnas("eval", out, "--runtime", "onnx").err
     (out / "model.onnx").unlink()
-    assert "it was exported with --no-onnx" in attnas("eval", out, "--runtime", "onnx").err
+    assert "exported with --no-onnx" in attnas("eval", out, "--runtime", "onnx").err
+    (out / "SHA256SUMS").write_text(sums)
+    assert "exported with one, which was removed" in attnas("eval", out, "--runtime", "onnx").err
 
 
 @pytest.mark.parametrize("hits, n", [(0, 10), (7, 10), (10, 10), (38_000, 50_000)])

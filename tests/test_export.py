@@ -88,7 +88,7 @@ def test_the_onnx_file_says_its_opset_and_what_it_is(taken: Path) -> None:
     sides = [side.dim_param or side.dim_value for side in model.graph.input[0].type.tensor_type.shape.dim]
     assert sides == ["batch", 3, 32, 32]
     about = {prop.key: json.loads(prop.value) for prop in model.metadata_props}
-    assert about["design"] == "dct-top16/mlp-r16" and about["classes"] == list("abcdef") and about["trained"] is True
+    assert about["design"] == "dct-top16/mlp-r16" and about["classes"] == list("abcdef") and about["state"] == "trained"
 
 
 def test_the_config_carries_the_design_as_text_and_how_images_are_put(taken: Path) -> None:
@@ -119,7 +119,7 @@ def test_the_card_explains_a_choice_that_training_made_and_shows_no_name_as_mark
     facts = facts_of(find_design("fca-nas"), "resnet8", 32, ("<script>", "`b`"), FCA)
     export(facts, None, tmp_path / "out", onnx=False, torch_export=False)
     text = (tmp_path / "out" / "README.md").read_text()
-    assert "These weights are untrained" in text and "What these weights chose, as a design: `dct-at" in text
+    assert "UNTRAINED" in text and "What these weights chose, as a design: `dct-at" in text
     assert "<script>" not in text and "model-index" not in text
 
 
@@ -153,6 +153,16 @@ def test_every_preset_comes_back_through_timm_bit_for_bit(name: str, tmp_path: P
     torch.manual_seed(0)
     expected = backbone(network, PRESETS[name], num_classes=3, scale="paper", gate_start="paper").eval()
     facts = facts_of(PRESETS[name], network, 32, ("a", "b", "c"), FCA)
+    export(facts, None, tmp_path / "out", onnx=False, torch_export=False)
+    loaded = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True).eval()
+    assert torch.equal(loaded(images(2)), expected(images(2)))
+
+
+@pytest.mark.parametrize("network", ["test_efficientnet", "test_byobnet", "test_nfnet"])
+def test_a_network_with_attention_of_its_own_comes_back_through_timm_bit_for_bit(network: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    expected = backbone(network, find_design("avg/mlp-r4"), num_classes=3).eval()
+    facts = facts_of(find_design("avg/mlp-r4"), network, 32, ("a", "b", "c"), FCA)
     export(facts, None, tmp_path / "out", onnx=False, torch_export=False)
     loaded = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True).eval()
     assert torch.equal(loaded(images(2)), expected(images(2)))

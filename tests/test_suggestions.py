@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 from confirmations import FLOAT
+from retrain_tree import make_tree
 from test_results_row import a_row
 
 from results import open_store
+from results.recipes import KeptRecipe
 from results.suggest import asked_of, command
 
 URL = "sqlite:///mine.db"
@@ -28,7 +30,7 @@ def typed(attnas: Callable[..., Any], world: Any) -> Iterator[Callable[[str], An
     words = ["--data", "synthetic", "--backbone", "resnet8", "--image-size", "16", *own]
     assert attnas("train", "none", "max/conv1d", *words).code == 0
     yield lambda text: attnas(*shlex.split(text.removeprefix("attnas ")))
-    asked_of(None)
+    asked_of()
 
 
 def suggested(done: Any) -> str:
@@ -90,13 +92,45 @@ def test_what_is_to_be_looked_at_or_deleted_is_named_in_its_own_storage(
     assert done.code == 0 and "failed" in done.out
 
 
+@pytest.mark.parametrize("question", [["top"], ["noise"], ["compare", "none", "se"]], ids=" ".join)
+def test_under_retrained_rows_a_retraining_is_suggested_that_joins_them(
+    attnas: Callable[..., Any], tmp_path: Path, question: list[str]
+) -> None:
+    """Another storage is asked before theirs; PATH is where the tree lies."""
+    make_tree(tmp_path / "pets", train=2)
+    how = ["--workers", 0, "--precision", "float32", "--device", "cpu", "--threads", 1]
+    own = ["--backbone", "resnet8", "--image-size", 16, "--recipe", "smoke", "--epochs", 1, "--batch-size", 8]
+    with open_store("sqlite:///other.db") as store:
+        store.finish(a_row(accuracy=0.1))
+    assert attnas("retrain", "none", "eca", "--data", "pets", *own, *how, "--storage", URL).code == 0
+    both = [] if question == ["noise"] else ["--storage", "sqlite:///other.db"]
+    asked = suggested(attnas("results", *question, *both, "--storage", URL, "--where", "split == 'test'"))
+    assert asked.startswith("attnas retrain ") and asked.endswith(f"--epochs 1 --storage {URL}")
+    done = attnas(*shlex.split(asked.removeprefix("attnas ").replace("PATH/", "")), *how)
+    assert done.code == 0, done.err
+    with open_store(URL, read_only=True) as store:
+        assert len(store.rows()) > 2 and len(store.distinct("data_hash", "recipe_hash", "image_size", "epochs")) == 1
+
+
+def test_a_recipe_of_another_kind_of_training_is_said_to_be_with_those_that_do(
+    attnas: Callable[..., Any], typed: Callable[[str], Any]
+) -> None:
+    kept = KeptRecipe(hash="5273feda32d0", kind="RetrainRecipe", name="fca", content={})
+    with open_store(URL) as store:
+        store.recipes.keep(kept)
+    told = attnas("train", "se", "--recipe", kept.hash, "--epochs", 1, "--storage", URL).err
+    assert "is of `attnas retrain`" in told
+    told = attnas("train", "se", "--recipe", "0" * 12, "--epochs", 1, "--storage", URL).err
+    assert "(smoke)" in told and kept.hash not in told
+
+
 def test_words_of_a_stranger_are_one_word_and_passwords_are_none() -> None:
     row = {"data": "x; rm -rf ~", "backbone": "$(id)#1", "image_size": 32, "recipe_hash": "r", "schedule_epochs": 3}
     asked_of("postgresql://me:secret@host/nas")
     try:
         text = command("train", "a | b", like=row)
     finally:
-        asked_of(None)
+        asked_of()
     words = shlex.split(text)
     assert words[:4] == ["attnas", "train", "a | b", "--data"] and "secret" not in text
     assert words[4:7] == ["x; rm -rf ~", "--backbone", "$(id)"] and "--image-size" not in words

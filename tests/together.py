@@ -118,3 +118,21 @@ def _broken(place: str, error: Exception) -> dict[str, Any]:
     elif place == "data":
         imagenet_run.Run.update = fail  # type: ignore[method-assign]
     return {"on_epoch": fail} if place == "epoch" else {}
+
+
+def diverged(tree: Path, output: Path) -> int:
+    """The exit code of a process whose training diverged, and in which nothing collects cycles of objects."""
+    return _in_processes(_diverging, [(tree, output)])[0]
+
+
+def _diverging(tree: Path, output: Path) -> None:
+    import gc
+
+    from trainers.imagenet import RetrainRecipe, image_set, retrain
+
+    gc.disable()
+    multiprocessing.set_start_method("fork", force=True)  # as for a command; a served process would serve its own
+    recipe = RetrainRecipe(epochs=2, batch_size=8, warmup_epochs=0, learning_rate=1e30)
+    options = carried_out({"backbone": "resnet8", "image_size": 32, "recipe": recipe, "workers": 1})
+    done = retrain(find_design("se"), image_set(tree), output=output, **options)
+    assert done.failure == "nan", done

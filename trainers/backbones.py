@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,8 @@ from search_space.layered import Layered
 from search_space.sites import check
 from trainers.cifar_resnet import CifarResNet
 from trainers.factories import build_factory, cause, is_factory, slots, source_digest
-from trainers.families import BackboneError, Place, carry, places
+from trainers.families import BackboneError, Place, carry, obstacle, places
+from trainers.parts import PARTS, unplaced
 from trainers.small_shapes import SMALL
 from trainers.timm_import import prepare
 
@@ -37,20 +38,24 @@ __all__ = [
 T = TypeVar("T")
 
 
-class _Family(NamedTuple):
-    module: str  # of timm.models
-    prefix: str
-    examples: str
-
-
-_FAMILIES = {
-    "ResNet, ResNeXt, wide ResNet": _Family("resnet", "", "resnet50, resnext50_32x4d, wide_resnet50_2"),
-    "Res2Net": _Family("res2net", "", "res2net50_26w_4s"),
-    "MobileNetV2": _Family("efficientnet", "mobilenetv2", "mobilenetv2_100"),
-    "RegNet": _Family("regnet", "", "regnetx_032"),
-    "GhostNet": _Family("ghostnet", "", "ghostnet_100"),
-    "ConvNeXt": _Family("convnext", "", "convnext_tiny"),
+_FAMILIES = {  # family: modules of timm.models, examples
+    "ResNet, ResNeXt, wide ResNet": (("resnet",), "resnet50, resnext50_32x4d, wide_resnet50_2"),
+    "Res2Net": (("res2net",), "res2net50_26w_4s"),
+    "SKNet": (("sknet",), "skresnet50"),
+    "EfficientNet, MobileNetV2, MNASNet": (("efficientnet",), "efficientnet_b0, tf_efficientnetv2_s, mobilenetv2_100"),
+    "MobileNetV3, MobileNetV4, LCNet": (
+        ("mobilenetv3", "hardcorenas"),
+        "mobilenetv3_large_100, mobilenetv4_conv_small, lcnet_100",
+    ),
+    "RegNet": (("regnet",), "regnetx_032"),
+    "GhostNet": (("ghostnet",), "ghostnet_100"),
+    "ConvNeXt": (("convnext",), "convnext_tiny"),
+    "ByobNet": (("byobnet", "byoanet"), "gernet_s, repvgg_a0, mobileone_s0, resnet26ts, botnet26t_256"),
+    "CSPNet, DarkNet": (("cspnet",), "cspresnet50, darknet53"),
+    "NFNet": (("nfnet",), "dm_nfnet_f0, nf_regnet_b1"),
+    "VoVNet": (("vovnet",), "ese_vovnet19b_dw"),
 }
+MODULES = [module for modules, _ in _FAMILIES.values() for module in modules]
 
 
 def backbone(
@@ -66,8 +71,8 @@ def backbone(
     """A fresh network, [B, 3, S, S] -> [B, num_classes], with `design` in every residual block at `design.place`.
 
     Names: `resnet8 resnet20 resnet32 resnet56 resnet110` (CIFAR), `resnet18-cifar resnet34-cifar resnet50-cifar` (3x3
-    stem); timm's ResNets, ResNeXts, wide ResNets, Res2Nets, MobileNetV2s, RegNets, GhostNets and ConvNeXts, whose own
-    attention stays; and `package.module:factory`, a function of yours (see `trainers.factories`).
+    stem); timm's ResNets, SKNets, RegNets, NFNets, EfficientNets, MobileNets, GhostNets, CSPNets, VoVNets, ConvNeXts,
+    ByobNets, whose own attention stays; and `package.module:factory`, a function of yours (see `trainers.factories`).
     The network's weights are drawn first, so a seed gives every design the same ones. `scale` and `gate_start` are
     those of `build`; `drop_path` is timm's rate of stochastic depth. With `image_size` the design is checked against
     every site first. Raises `BackboneError`, `DesignError`.
@@ -141,18 +146,25 @@ def _bridged(design: AttentionDesign | Layered) -> bool:
 
 def _plain(name: str, num_classes: int, drop_path: float = 0.0) -> nn.Module:
     if drop_path and (is_factory(name) or name in SMALL):
-        raise BackboneError(f"backbone {name!r} has no stochastic depth: drop_path {drop_path:g} given; allowed: 0.")
+        raise _no_depth(name, drop_path)
     if is_factory(name):
         return build_factory(name, num_classes)
     if name in SMALL:
         return CifarResNet(SMALL[name], num_classes)
-    if any(
-        name.startswith(family.prefix) and is_model_in_modules(name, family.module) for family in _FAMILIES.values()
-    ):
-        depth: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}  # not every network has it
+    if not is_model_in_modules(name, MODULES):
+        raise BackboneError(_unknown(name))
+    depth: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
+    try:
         net: nn.Module = timm.create_model(name, num_classes=num_classes, **depth)
-        return net
-    raise BackboneError(_unknown(name))
+    except TypeError as error:
+        if "drop_path_rate" not in str(error):
+            raise
+        raise _no_depth(name, drop_path) from error
+    return net
+
+
+def _no_depth(name: str, drop_path: float) -> BackboneError:
+    return BackboneError(f"backbone {name!r} has no stochastic depth: drop_path {drop_path:g} given; allowed: 0.")
 
 
 def _places(name: str, net: nn.Module, placement: str, *, bridged: bool, moved: bool) -> list[Place]:
@@ -167,23 +179,32 @@ def _places(name: str, net: nn.Module, placement: str, *, bridged: bool, moved: 
             f"backbone {name!r} says itself where attention goes (attn_layer), but ba hears every convolution of a "
             "block; allowed: a factory of timm's blocks without attn_layer, a named network, or another design."
         )
-    found = own or places(net, placement)
+    if own:
+        return own
+    stranger = unplaced(net)
+    if stranger:
+        raise BackboneError(
+            f"backbone {name!r}: its block {stranger} has no known place for attention, and a design is put into every "
+            f"residual block or none; allowed: {_allowed()}."
+        )
+    why_not = obstacle(net, placement, bridged=bridged)
+    if why_not:
+        raise BackboneError(f"backbone {name!r}: {why_not}")
+    found = places(net, placement)
     if not found:
         raise BackboneError(_no_place(name))
     return found
 
 
 def _unknown(name: str) -> str:
-    known = [*SMALL]
-    for family in _FAMILIES.values():
-        known += timm.list_models(f"{family.prefix}*", module=family.module)
+    known = [*SMALL, *timm.list_models(module=MODULES)]
     near = difflib.get_close_matches(name, known, n=3)
     what = "has no known place for attention" if timm.is_model(name) else "does not exist"
     return f"backbone {name!r} {what}; allowed: {_allowed()}." + (f" Nearest: {', '.join(near)}." if near else "")
 
 
 def _allowed() -> str:
-    families = "; ".join(f"{family} ({entry.examples})" for family, entry in _FAMILIES.items())
+    families = "; ".join(f"{family} ({examples})" for family, (_, examples) in _FAMILIES.items())
     return f"{', '.join(SMALL)}; of timm: {families}; or a function of yours, package.module:factory"
 
 
@@ -192,7 +213,7 @@ def _no_place(name: str) -> str:
         return (
             f"backbone {name!r}: no place for attention. Either let the factory take attn_layer (channels -> module) "
             "and put what it returns where attention belongs, or build the network of timm's residual blocks "
-            "(BasicBlock, Bottleneck, Bottle2neck, InvertedResidual, GhostBottleneck, ConvNeXtBlock)."
+            f"({', '.join(dict.fromkeys(block.__name__ for block in PARTS))})."
         )
     return f"backbone {name!r}: its blocks have no known place for attention; allowed: {_allowed()}."
 
@@ -242,11 +263,18 @@ def _without_numbers(name: str, ask: Callable[[], T]) -> T:
 
 
 def _run(name: str, net: nn.Module, image_size: int) -> object:
-    expected = Exception if is_factory(name) else (RuntimeError, ValueError)
+    expected = Exception if is_factory(name) else (RuntimeError, ValueError, AssertionError)
     try:
         return net(torch.empty(1, 3, image_size, image_size))
     except expected as error:
-        raise BackboneError(f"backbone {name!r} can't take images of {image_size} pixels: {cause(error)}") from error
+        why = f": {cause(error)}" if str(error) else ""
+        raise BackboneError(f"backbone {name!r} can't take images of {image_size} pixels{why}{_made(name)}") from error
+
+
+def _made(name: str) -> str:
+    """Self-attention with positions takes one size of images, or its multiples."""
+    known = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+    return f"; timm made it for {known.input_size[-1]} pixels." if known else ""
 
 
 def _check_output(name: str, logits: object) -> None:

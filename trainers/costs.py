@@ -37,7 +37,9 @@ _LEFT_OUT = {"batch_norm", "group_norm", "layer_norm", "instance_norm", "adaptiv
 _NO_MACS = {
     *("aten::add", "aten::add_", "aten::sub", "aten::mul", "aten::mul_", "aten::div", "aten::mean", "aten::sum"),
     *("aten::gelu", "aten::hardsigmoid", "aten::hardsigmoid_", "aten::expand_as", "aten::upsample_nearest2d"),
-    *("aten::max_pool2d", "aten::avg_pool2d", "aten::pad", "aten::sigmoid", "aten::silu_", "aten::hardtanh_"),
+    *("aten::max_pool2d", "aten::avg_pool2d", "aten::pad", "aten::unfold", "aten::reshape_as", "aten::ceil"),
+    *("aten::sigmoid", "aten::softmax", "aten::silu", "aten::silu_", "aten::hardtanh_", "aten::hardswish_"),
+    *("aten::leaky_relu", "aten::leaky_relu_", "aten::sqrt", "aten::var"),
 }
 
 
@@ -78,6 +80,9 @@ def cost(net: nn.Module, image_size: int = 224, convention: str = DEFAULT_CONVEN
         raise UncountedError(f"MAC convention {convention!r} does not exist; allowed: {', '.join(CONVENTIONS)}.")
     params = sum(parameter.numel() for parameter in net.parameters())
     counted = copy.deepcopy(net).eval()
+    for module in counted.modules():
+        if hasattr(module, "fused_attn"):  # timm's: products of matrices as one operator, which fvcore can't read
+            module.fused_attn = False  # type: ignore[assignment]
     gates = _open_gates(counted) if convention == DEFAULT_CONVENTION else []
     weight = next(counted.parameters())
     example = torch.zeros(1, 3, image_size, image_size, device=weight.device, dtype=weight.dtype)
@@ -126,6 +131,7 @@ def design_cost(design: AttentionDesign | Layered, name: str, image_size: int, n
 
     Raises `BackboneError`, `DesignError`, `UncountedError`.
     """
-    plain, places = plain_cost(name, image_size, num_classes), sites(name, image_size, design)
+    places = sites(name, image_size, design)  # first, because it says what a network can't take
     check(design, places)
+    plain = plain_cost(name, image_size, num_classes)
     return Cost(plain.params + added_params(design, places), plain.macs + added_macs(design, places))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib.metadata
 import platform
 import subprocess
@@ -80,6 +81,10 @@ def reset_peak_memory(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     else:
+        with contextlib.suppress(
+            OSError, AttributeError
+        ):  # glibc's: what an earlier training has left is not this one's
+            ctypes.CDLL(None).malloc_trim(0)
         with contextlib.suppress(OSError):  # only some systems offer it: then the peak is that of the process so far
             _RESET.write_text("5")
 

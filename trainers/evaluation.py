@@ -5,24 +5,24 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median, quantiles
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from search_space import UserError
 from trainers import model_facts
 from trainers.augment import normalise
 from trainers.execution import Execution
-from trainers.export import CONFIG, ONNX, WEIGHTS
+from trainers.export import CONFIG, ONNX, SUMS, WEIGHTS, in_a_line, sums_of
 from trainers.folder import list_classes
 from trainers.image_batches import Batches
 from trainers.image_parquet import find_parquet
-from trainers.image_set import ImageSet, Part, image_set
+from trainers.image_set import ImageSet, Subset, image_set
 from trainers.image_tree import tree_part
 from trainers.imagenet_recipe import RetrainRecipe
 from trainers.latency import repeated
@@ -63,29 +63,10 @@ class Speed:
     upper_quartile: float
 
 
-@dataclass(frozen=True, slots=True)
-class Subset:
-    """Some images of a part."""
-
-    part: Part
-    indices: NDArray[np.int64]
-
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        return self.part.labels[self.indices]
-
-    def read(self, index: int) -> bytes:
-        return self.part.read(int(self.indices[index]))
-
-    def name(self, index: int) -> str:
-        return self.part.name(int(self.indices[index]))
-
-    def order(self, random: np.random.Generator) -> NDArray[np.int64]:
-        return random.permutation(len(self.indices))
-
-
 def facts_of_export(folder: Path) -> ModelFacts:
     """Raises `UserError` for what `attnas export` did not write."""
+    if (folder / model_facts.NAME).is_file():
+        raise UserError(f"{folder} is of `attnas retrain`; `attnas export {folder} --to DIR` makes what is measured.")
     if not (folder / CONFIG).is_file() or not (folder / WEIGHTS).is_file():
         raise UserError(f"{folder} holds no {CONFIG} with {WEIGHTS}: no folder that `attnas export` wrote.")
     try:
@@ -99,15 +80,18 @@ def opened(folder: Path, runtime: str, device: torch.device, precision: str, thr
     if runtime == "onnx":
         require_onnx("onnxruntime")
         if not (folder / ONNX).is_file():
-            raise UserError(f"{folder} holds no {ONNX}: it was exported with --no-onnx.")
+            there_was = ONNX in sums_of(folder)
+            why = "it was exported with one, which was removed" if there_was else "it was exported with --no-onnx"
+            raise UserError(f"{folder} holds no {ONNX}: {why}. Export it again.")
+        _require_unchanged(folder, CONFIG, ONNX)
         return runner(session(folder / ONNX, threads))
+    _require_unchanged(folder, CONFIG, WEIGHTS)
     try:
         net = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     except UserError:
         raise
     except Exception as error:  # timm, torch and safetensors say in their own ways that files are damaged
-        why = str(error).partition("\n")[0]
-        raise UserError(f"{folder} can't be loaded: {why}. Export it again.") from error
+        raise UserError(f"{folder} can't be loaded: {in_a_line(error)}. Export it again.") from error
     net = net.to(device, memory_format=memory_format(precision))  # type: ignore[call-overload]
 
     def logits(images: Tensor) -> Tensor:
@@ -116,6 +100,16 @@ def opened(folder: Path, runtime: str, device: torch.device, precision: str, thr
         return found.float()
 
     return logits
+
+
+def _require_unchanged(folder: Path, *names: str) -> None:
+    sums = sums_of(folder)
+    changed = [name for name in names if name in sums and sums[name] != model_facts.sha256_of(folder / name)]
+    if changed:
+        raise UserError(
+            f"{folder}: {' and '.join(changed)} changed since the export, says {SUMS}: numbers of it would be of "
+            f"something else. Export it again, or remove {SUMS} if the change was meant."
+        )
 
 
 def images_at(path: Path, split: str, facts: ModelFacts) -> ImageSet:
@@ -192,12 +186,13 @@ def accuracy(
     guesses = min(5, len(facts.classes))
     hits, seen = torch.zeros(guesses, dtype=torch.int64), 0
     start = time.perf_counter()
-    for pixels, labels in batches.val():
-        normalised = normalise(pixels.to(device, non_blocking=True), mean, std, memory_format=layout)
-        best = logits(normalised).topk(guesses).indices.cpu()
-        hits += (best == labels[:, None]).sum(0)
-        seen += len(labels)
-        on_batch(len(labels))
+    with closing(batches.val()) as pairs:
+        for pixels, labels in pairs:
+            normalised = normalise(pixels.to(device, non_blocking=True), mean, std, memory_format=layout)
+            best = logits(normalised).topk(guesses).indices.cpu()
+            hits += (best == labels[:, None]).sum(0)
+            seen += len(labels)
+            on_batch(len(labels))
     if not seen:
         raise UserError(f"no image of {images.name} can be read: nothing can be measured")
     seconds = time.perf_counter() - start

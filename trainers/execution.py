@@ -16,8 +16,9 @@ import torch
 from search_space.errors import UserError
 from trainers.environment import pick_device
 from trainers.imagenet_recipe import RetrainRecipe
-from trainers.precision import PRECISIONS, check_precision, pick_precision
+from trainers.precision import PRECISIONS, check_precision
 from trainers.processes import ALONE, Processes
+from trainers.ways import pick_precision
 
 FULL_PRECISIONS = (*PRECISIONS, "float16", "float64")
 """float16 is autocast with a scaled loss; float64, plain, is for comparing what should be equal."""
@@ -49,6 +50,10 @@ class Execution:
     def micro(self, recipe: RetrainRecipe) -> int:
         """Images of a batch, of which `accumulate` in every process make an update."""
         return recipe.batch_size // self.parts
+
+    def norm_batch(self, recipe: RetrainRecipe) -> int:
+        """Images that batch norm sees together."""
+        return self.micro(recipe) * (self.processes.world if self.sync_norm else 1)
 
     @property
     def parts(self) -> int:

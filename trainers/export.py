@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
@@ -19,7 +18,7 @@ from trainers import timm_registry
 from trainers.backbones import sites
 from trainers.costs import Cost, cost
 from trainers.model_card import card
-from trainers.model_facts import ModelFacts
+from trainers.model_facts import ModelFacts, sha256_of
 from trainers.onnx_export import OPSET, check_opset, require_onnx, runner, session, traced, write_onnx
 from trainers.outcome import settled
 from trainers.parity import BATCHES, Parity, compare, photograph_like
@@ -61,10 +60,14 @@ def network_of(facts: ModelFacts, state: Mapping[str, Tensor] | None) -> nn.Modu
         try:
             net.load_state_dict(state)
         except RuntimeError as error:
-            why = "; ".join(line.strip() for line in str(error).splitlines()[1:4])
             what = f"{facts.design} in {facts.backbone} with {len(facts.classes)} classes"
-            raise UserError(f"the weights are not those of {what}: {why}") from error
+            raise UserError(f"the weights are not those of {what}: {in_a_line(error)}") from error
     return net.eval()
+
+
+def in_a_line(error: Exception) -> str:
+    """The beginning of what torch says in lines of its own."""
+    return " ".join(line.strip() for line in str(error).splitlines()[:4])
 
 
 def export(
@@ -126,8 +129,8 @@ def check_place(to: Path) -> None:
 
 def _write_weights(facts: ModelFacts, net: nn.Module, made: Path) -> list[Parity]:
     tensors = {name: value.detach().contiguous().clone() for name, value in net.state_dict().items()}
-    # not by its save_file, whose files nobody else may read
-    (made / WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt", "design": facts.design}))
+    # not by its save_file, whose files nobody else may read; one word about it, for it writes two in any order
+    (made / WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt"}))
     (made / CONFIG).write_text(json.dumps(_config(facts, net), indent=1) + "\n", encoding="utf-8")
     loaded = timm.create_model(f"local-dir:{made}", pretrained=True).eval()
     return compare("timm.create_model", net, loaded, _images(facts), exact=True)
@@ -151,7 +154,7 @@ def _config(facts: ModelFacts, net: nn.Module) -> dict[str, Any]:
         },
         "label_names": facts.classes,
         "pretrained_cfg": {
-            "tag": "trained" if facts.trained else "untrained",
+            "tag": facts.state,
             "num_classes": len(facts.classes),
             **numbers,
             **looks,
@@ -182,7 +185,7 @@ def _write_graphs(
 def _about(facts: ModelFacts) -> dict[str, str]:
     """For people who have the ONNX file alone; JSON, so that no class name is more than a text."""
     names = ("design", "backbone", "image_size", "mean", "std", "crop_pct", "interpolation", "classes")
-    return {name: json.dumps(facts.plain[name]) for name in names} | {"trained": json.dumps(facts.trained)}
+    return {name: json.dumps(facts.plain[name]) for name in names} | {"state": json.dumps(facts.state)}
 
 
 def _images(facts: ModelFacts) -> Tensor:
@@ -201,8 +204,15 @@ def _sizes(made: Path) -> dict[str, int]:
 
 def _write_sums(made: Path) -> None:
     """Of all but the card, to which a licence is added by hand."""
-    lines = []
-    for name in sorted(path.name for path in made.iterdir() if path.name != CARD):
-        with (made / name).open("rb") as file:
-            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n")
+    names = sorted(path.name for path in made.iterdir() if path.name != CARD)
+    lines = [f"{sha256_of(made / name)}  {name}\n" for name in names]
     (made / SUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def sums_of(folder: Path) -> dict[str, str]:
+    """{file: SHA-256} as written; nothing where the sums were taken away."""
+    try:
+        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return {}
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}

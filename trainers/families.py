@@ -1,4 +1,4 @@
-"""Where a design goes in the residual blocks of each family of networks: one table, block class -> its parts."""
+"""The places for attention in a built network, and a design put into them."""
 
 from __future__ import annotations
 
@@ -14,55 +14,12 @@ from search_space.attachment import factory_of, join, width_of
 from search_space.blocks.bridge import Bridge
 from search_space.layered import Layered, spread
 from search_space.module import build, check_options, gain
-from trainers.timm_import import prepare
-
-prepare()
-from timm.models import convnext, ghostnet, regnet, res2net, resnet  # noqa: E402
-from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedResidual  # noqa: E402
+from search_space.vocabulary import PLACEMENTS
+from trainers.parts import Parts, blocks
 
 
 class BackboneError(UserError):
     """A network that does not exist, can't be built or has no place for attention."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Paths of modules inside a block, those of the residual branch only; `convs.*` are all parts of a list, and a
-    part that a block leaves out (None) is passed over.
-
-    Attributes:
-        convolutions: in order. `before-conv` is before each, `mid` before the last.
-        spatial: the last one with k > 1. `before-norm` is after it.
-        end: its output is added to the shortcut; a slot that is None is filled. `after-norm` is after it.
-        heard: what ends all convolutions but the last (norm and activation done), for the bridge.
-        rows: children that pass [B, H, W, C] on, unless the block does without (ConvNeXt's `use_conv_mlp`).
-    """
-
-    convolutions: tuple[str, ...]
-    spatial: str
-    end: str
-    heard: tuple[str, ...]
-    rows: tuple[str, ...] = ()
-
-
-PARTS: dict[type[nn.Module], Parts] = {
-    resnet.BasicBlock: Parts(("conv1", "conv2"), "conv2", "se", ("act1",)),
-    resnet.Bottleneck: Parts(("conv1", "conv2", "conv3"), "conv2", "se", ("act1", "act2")),
-    # its 3x3 convolutions are one spatial convolution cut into splits, so every split has its place before the norm.
-    # All activations are one module, so the bridge hears what conv3 reads: the splits, conv1's own among them
-    res2net.Bottle2neck: Parts(("conv1", "convs.*", "conv3"), "convs.*", "se", ("drop_block",)),
-    InvertedResidual: Parts(("conv_pw", "conv_dw", "conv_pwl"), "conv_dw", "bn3", ("bn1", "bn2")),
-    DepthwiseSeparableConv: Parts(("conv_dw", "conv_pw"), "conv_dw", "bn2", ("bn1",)),
-    regnet.Bottleneck: Parts(("conv1", "conv2", "conv3"), "conv2.conv", "conv3.bn", ("conv1", "conv2")),
-    # a ghost module stands for a pointwise convolution; the last 3x3 is the cheap operation of the second
-    ghostnet.GhostBottleneck: Parts(
-        ("ghost1", "conv_dw", "ghost2"), "ghost2.cheap_operation.0", "ghost2", ("ghost1", "bn_dw")
-    ),
-    # before the layer scale: behind its 1e-6 a gate would hear nothing
-    convnext.ConvNeXtBlock: Parts(
-        ("conv_dw", "mlp.fc1", "mlp.fc2"), "conv_dw", "mlp", ("norm", "mlp.act"), rows=("norm", "mlp")
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,45 +41,73 @@ class Place:
 
 
 def places(net: nn.Module, placement: str) -> list[Place]:
-    """The places of every known block, in the order of the blocks; empty if there is no known block."""
-    found: list[Place] = []
-    for block in net.modules():
-        parts = PARTS.get(type(block))
-        if parts is not None:
-            found += _places(block, parts, placement)
-    return found
+    """The places of every known block, in the order of the blocks; empty if there is no known block. Where there is an
+    `obstacle` a block has none."""
+    return [place for block, parts in blocks(net) for place in _places(block, parts, placement)]
+
+
+def obstacle(net: nn.Module, placement: str, *, bridged: bool) -> str:
+    """Why some block has no such place, or can't serve a bridge, and what is possible instead; empty if all is well."""
+    for block, parts in blocks(net):
+        lacks = _lacks(block, parts, placement, bridged)
+        if lacks:
+            free = [other for other in PLACEMENTS if not any(_lacks(*known, other, False) for known in blocks(net))]
+            instead = "a design that hears one map" if bridged else ", ".join(free)
+            return f"its block {type(block).__name__} {lacks}; allowed: {instead}."
+    return ""
+
+
+def _lacks(block: nn.Module, parts: Parts, placement: str, bridged: bool) -> str:
+    if bridged and (parts.branches or parts.heard is None):
+        return "is no row of convolutions that ba could hear"
+    if parts.branches and placement != "after-norm":
+        return f"sums branches that run side by side, so there is no place {placement!r}"
+    if placement == "before-norm" and not _spatial(block, parts):
+        return f"has no last spatial convolution with a norm behind it, so there is no place {placement!r}"
+    return ""
 
 
 def _places(block: nn.Module, parts: Parts, placement: str) -> list[Place]:
     convolutions = _present(block, parts.convolutions)
     if placement == "after-norm":
-        width = width_of(block.get_submodule(convolutions[-1]))
-        assert width is not None
+        width = _width(block, convolutions[-1])
         put = partial(_put, block, parts.end, before=False, channels_last=_in_rows(block, parts, parts.end))
         return [Place(width, put, _sources(block, parts, convolutions))]
     if placement == "before-norm":
-        chosen, before = _present(block, (parts.spatial,)), False
+        chosen, before = _spatial(block, parts), False
     else:
         assert placement in ("before-conv", "mid"), placement
         chosen, before = convolutions if placement == "before-conv" else convolutions[-1:], True
     found = []
     for path in chosen:
-        width = width_of(block.get_submodule(path), before=before)
-        assert width is not None
         put = partial(_put, block, path, before=before, channels_last=_in_rows(block, parts, path))
-        found.append(Place(width, put))
+        found.append(Place(_width(block, path, before=before), put))
     return found
 
 
-def _present(block: nn.Module, paths: Sequence[str]) -> list[str]:
+def _present(block: nn.Module, paths: Sequence[str], *, idle: bool = False) -> list[str]:
+    """Those of the paths that the block has, stars written out; `idle`: an nn.Identity counts too."""
     found = []
     for path in paths:
-        if path.endswith(".*"):
-            parent = path.removesuffix(".*")
-            found += [f"{parent}.{name}" for name, _ in block.get_submodule(parent).named_children()]
-        elif "." in path or getattr(block, path) is not None:
-            found.append(path)
+        module = getattr(block, path.partition(".")[0])
+        if module is None or (type(module) is nn.Identity and not idle):
+            continue
+        parent, star, rest = path.partition(".*")
+        names = [name for name, _ in block.get_submodule(parent).named_children()] if star else []
+        found += [f"{parent}.{name}{rest}" for name in names] if star else [path]
     return found
+
+
+def _spatial(block: nn.Module, parts: Parts) -> list[str]:
+    """The last that the block has; several where it is cut into parts."""
+    found = (_present(block, (path,)) for path in reversed(parts.spatial))
+    return next((paths for paths in found if paths), [])
+
+
+def _width(block: nn.Module, path: str, *, before: bool = False) -> int:
+    width = width_of(block.get_submodule(path), before=before)
+    assert width is not None, path
+    return width
 
 
 def _in_rows(block: nn.Module, parts: Parts, path: str) -> bool:
@@ -130,14 +115,14 @@ def _in_rows(block: nn.Module, parts: Parts, path: str) -> bool:
 
 
 def _sources(block: nn.Module, parts: Parts, convolutions: list[str]) -> tuple[Source, ...]:
-    """What is heard of a convolution, as wide as what the next one reads."""
-    heard = _present(block, parts.heard)
-    found = []
-    for path, reader in zip(heard, convolutions[-len(heard) :], strict=True):
-        width = width_of(block.get_submodule(reader), before=True)
-        assert width is not None
-        found.append(Source(block.get_submodule(path), width, _in_rows(block, parts, path)))
-    return tuple(found)
+    """What is heard of the earlier convolutions; a norm or activation is as wide as what the next one reads."""
+    if not parts.heard:
+        return tuple(Source(block.get_submodule(path), _width(block, path), False) for path in convolutions[:-1])
+    heard = _present(block, parts.heard, idle=True)
+    return tuple(
+        Source(block.get_submodule(path), _width(block, reader, before=True), _in_rows(block, parts, path))
+        for path, reader in zip(heard, convolutions[-len(heard) :], strict=True)
+    )
 
 
 def _put(block: nn.Module, path: str, layer: nn.Module, *, before: bool, channels_last: bool) -> None:

@@ -92,22 +92,23 @@ def _content_hash(source_hash: str, image_size: int) -> str:
     return hashlib.sha256(f"{source_hash}:{RESIZE}:{image_size}px".encode()).hexdigest()
 
 
-def list_tree(root: Path) -> Listing:
+def list_tree(root: Path, layout: str = LAYOUT) -> Listing:
     """Find the classes and images of a tree.
 
     Raises:
-        UserError: the tree is missing or is not laid out as `LAYOUT`; each message says what was found instead.
+        UserError: the tree is missing or is not laid out as `layout` says; each message says what was found instead.
     """
     if not root.is_dir():
-        raise UserError(f"folder:{root} was given, but there is no such directory. Expected: {LAYOUT}.")
+        raise UserError(f"folder:{root} was given, but there is no such directory. Expected: {layout}.")
     if not (root / "train").is_dir():
         folders = sorted(entry.name for entry in _folders(root) if _image_names(entry))
-        hint = (
-            f" The directory itself holds class folders ({', '.join(folders[:3])}, ...): move them into {root}/train."
-            if folders
-            else ""
-        )
-        raise UserError(f"{root} has no directory `train`. Expected: {LAYOUT}.{hint}")
+        hint = ""
+        if folders and root.name in ("train", "val") and (root.parent / "train").is_dir():
+            hint = f" It is a part of {root.parent}: give that."
+        elif folders:
+            named = ", ".join(folders[:3])
+            hint = f" The directory itself holds class folders ({named}, ...): move them into {root}/train."
+        raise UserError(f"{root} has no directory `train`. Expected: {layout}.{hint}")
     classes, train = list_classes(root, "train")
     if len(classes) < 2:
         raise UserError(f"{root}/train has only one class, {classes[0]!r}; a classifier needs at least two.")
@@ -142,6 +143,11 @@ def list_classes(root: Path, part: str) -> tuple[tuple[str, ...], tuple[str, ...
             "Remove them or add images directly inside."
         )
     return classes, tuple(f"{part}/{name}/{image}" for name in classes for image in images[name])
+
+
+def count_images(folder: Path) -> dict[str, int]:
+    """Of each class folder, the empty ones too."""
+    return {entry.name: len(_image_names(entry)) for entry in sorted(_folders(folder))}
 
 
 def _folders(directory: Path) -> list[Path]:

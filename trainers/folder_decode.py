@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,11 @@ UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 """What Pillow raises for content that is no image, or a broken one."""
 
 _FILES_PER_ROUND = 1024
+
+
+def why_unreadable(error: BaseException) -> str:
+    """Without the address of the memory that the file was read into, which Pillow tells."""
+    return re.sub(r" <_io\.BytesIO object at \w+>", "", str(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,7 @@ def decode(root: Path, paths: Sequence[str], classes: Sequence[str], image_size:
         try:
             images[index] = pixels(content, image_size)
         except UNREADABLE as error:
-            return line, str(error)
+            return line, why_unreadable(error)
         return line, None
 
     results: list[tuple[str, str | None]] = []

@@ -7,7 +7,7 @@ import math
 import random
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
@@ -24,6 +24,8 @@ from trainers.image_set import ImageSet, Part
 from trainers.imagenet_recipe import RetrainRecipe
 
 _T = TypeVar("_T")
+Pairs = Generator[tuple[Tensor, Tensor], None, None]
+"""Images and labels. Who does not come to the end closes it: workers run until then."""
 
 
 class Corrupt(NamedTuple):
@@ -126,11 +128,11 @@ class Batches:
         """Of an epoch."""
         return len(self.images.train.labels) // self.batch_size
 
-    def train(self, epoch: int, skip: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    def train(self, epoch: int, skip: int = 0) -> Pairs:
         """This process's batches in the order of (seed, epoch), augmented, after the first `skip` updates; the images
         that fill no update are others next time."""
         loader = DataLoader(self.augmented(epoch), batch_sampler=self.shares(epoch, skip), **self.options)
-        return (_filled(images, labels, corrupt) for images, labels, corrupt in self._each(loader))
+        return self._each(loader, _filled)
 
     def shares(self, epoch: int, skip: int = 0) -> list[list[int]]:
         """The numbers of this process's batches: in an update the processes take turns."""
@@ -150,14 +152,14 @@ class Batches:
         """The images of `train` as this epoch shows them, by number."""
         return Views(self.images.train, self.augment, derived_seed(self.seed, epoch))
 
-    def val(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def val(self) -> Pairs:
         """This process's part of the images of `val`, central crops, in the set's order."""
         count, world = len(self.images.val.labels), self.processes.world
         begin, end = (count * part // world for part in (self.processes.rank, self.processes.rank + 1))
         loader = DataLoader(
             Views(self.images.val, self.central), sampler=range(begin, end), batch_size=self.micro, **self.options
         )
-        return ((images, labels) for images, labels, _ in self._each(loader) if len(labels))
+        return self._each(loader, lambda images, labels, _: (images, labels))
 
     @property
     def rounds(self) -> int:
@@ -165,11 +167,17 @@ class Batches:
         most = math.ceil(len(self.images.val.labels) / self.processes.world)
         return math.ceil(most / self.micro)
 
-    def _each(self, loader: DataLoader[Any]) -> Iterator[tuple[Tensor, Tensor, list[Corrupt]]]:
-        for images, labels, corrupt in loader:
-            for name, why in corrupt:
-                self._leave_out(name, why)
-            yield images, labels, corrupt
+    def _each(self, loader: DataLoader[Any], used: Callable[..., tuple[Tensor, Tensor]]) -> Pairs:
+        iterator = iter(loader)
+        try:
+            for images, labels, corrupt in iterator:
+                for name, why in corrupt:
+                    self._leave_out(name, why)
+                pair = used(images, labels, corrupt)
+                if len(pair[1]):
+                    yield pair
+        finally:  # a traceback may hold the iterator for longer, and a process waits at its end for workers of its own
+            getattr(iterator, "_shutdown_workers", lambda: None)()
 
     def unite(self) -> None:
         """Know of what any process could not read."""

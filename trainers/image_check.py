@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
 from trainers.data_progress import progress
+from trainers.folder import count_images
 from trainers.image_batches import Corrupt, used
 from trainers.image_decode import glance
 from trainers.image_set import ImageSet, Part
@@ -37,6 +39,11 @@ def unreadable(images: ImageSet, *, workers: int) -> list[Corrupt]:
                 found += [corrupt for corrupt in looked if corrupt is not None]
                 advance(len(looked))
     return found
+
+
+def folders(root: Path) -> dict[str, dict[str, int]]:
+    """As `counts`, of a tree that is no set of images: {part: {folder: image files in it}}."""
+    return {part: count_images(root / part) for part in ("train", "val") if (root / part).is_dir()}
 
 
 def counts(images: ImageSet) -> dict[str, dict[str, int]]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from PIL import Image
 from torch import Tensor
 
-from trainers.folder_decode import UNREADABLE, require_8_bits
+from trainers.folder_decode import UNREADABLE, require_8_bits, why_unreadable
 from trainers.imagenet_recipe import RetrainRecipe
 from trainers.timm_import import prepare
 
@@ -83,7 +83,7 @@ def _view(*steps: Callable[[Image.Image], Image.Image]) -> View:
                 require_8_bits(image)
                 pixels = steps[0](image)
         except UNREADABLE as error:
-            raise ImageError(str(error)) from error
+            raise ImageError(why_unreadable(error)) from error
         for step in steps[1:]:
             pixels = step(pixels)
         return pixels  # type: ignore[return-value]  # the last step makes a tensor

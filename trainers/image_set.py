@@ -30,6 +30,27 @@ class Part(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Subset:
+    """Some images of a part."""
+
+    part: Part
+    indices: NDArray[np.int64]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        return self.part.labels[self.indices]
+
+    def read(self, index: int) -> bytes:
+        return self.part.read(int(self.indices[index]))
+
+    def name(self, index: int) -> str:
+        return self.part.name(int(self.indices[index]))
+
+    def order(self, random: np.random.Generator) -> NDArray[np.int64]:
+        return random.permutation(len(self.indices))
+
+
+@dataclass(frozen=True, slots=True)
 class ImageSet:
     """Two parts of one data set. `content_hash` names what is in it, without reading it all."""
 

@@ -38,7 +38,7 @@ def tree_set(root: Path) -> ImageSet:
     Raises:
         UserError: no train or val, fewer than two classes, an empty one, or different ones.
     """
-    listing = list_tree(root)
+    listing = list_tree(root, LAYOUT)
     if not listing.test:
         raise UserError(f"{root} has no directory `val`, which the trained network is measured on. Expected: {LAYOUT}.")
     train, val = (tree_part(root, listing.classes, paths) for paths in (listing.train, listing.test))

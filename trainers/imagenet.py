@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from search_space import AttentionDesign, Layered, UserError
+from search_space import AttentionDesign, DesignError, Layered, UserError
 from search_space.sites import check
 from trainers.backbones import initialised, sites
 from trainers.checkpoint import Checkpoint, damaged, own_folder
@@ -23,7 +23,7 @@ from trainers.imagenet_recipe import RetrainRecipe
 from trainers.imagenet_run import Halted, Run
 from trainers.keeping import LAST, Keeper
 from trainers.outcome import EpochReport, Epochs, Outcome, observe, settled
-from trainers.processes import failed
+from trainers.processes import failing_as_one_of
 from trainers.retrained import facts_of_training
 from trainers.settings import RecipeError
 
@@ -42,8 +42,12 @@ def check_request(
     execution.check(recipe)
     if image_size < _SMALLEST_IMAGE:
         raise UserError(f"image size: {image_size} given; allowed: {_SMALLEST_IMAGE} pixels or more.")
-    for size in {image_size, recipe.train_size(image_size)}:
-        check(design, sites(backbone, size, design))
+    for size, does in {image_size: "measures", recipe.train_size(image_size): "trains"}.items():
+        try:
+            check(design, sites(backbone, size, design))
+        except DesignError as error:
+            where = f"{backbone} at {size} px, where recipe {recipe.name} {does}"
+            raise DesignError(f"{design} in {where}: {error}") from error
     try:
         augmenting(recipe, image_size)
     except (AssertionError, ValueError, KeyError) as error:  # what timm raises
@@ -63,6 +67,7 @@ def retrain(
     output: Path,
     execution: Execution | None = None,
     stop: Callable[[], bool] = lambda: False,
+    on_begin: Callable[[Execution], object] = lambda _: None,
     on_epoch: EpochReport | None = None,
 ) -> Outcome:
     """Train `design` in `backbone` on the set's `train` images and measure it on its `val` images after every epoch.
@@ -73,7 +78,8 @@ def retrain(
     on the CPU, and `output/model.json` says what it is. Order, crops and whatever is done to one image depend on seed
     and epoch, not on workers and processes; Mixup and CutMix on its batch as well. `best.pt` and `epoch-*.pt` are
     checkpoints as `last.pt`: see `trainers.keeping`. Where images were left out, each epoch's record says how many.
-    `on_epoch` is called after the epoch's checkpoint.
+    `on_begin` is told how it is carried out, with device and precision settled; `on_epoch` is called after the epoch's
+    checkpoint.
 
     A training that turns NaN, runs out of memory or raises comes back as a failed outcome with its class and
     traceback; a user's error (impossible design, corrupt image, checkpoint of another run, a process that was lost) and
@@ -92,6 +98,7 @@ def retrain(
     with own_folder(output) if processes.first else nullcontext(), execution.prepared():
         saved = processes.once(lambda: Checkpoint.load(output / LAST, identity))
         execution = execution.settled(_saved_precision(execution.precision, saved, output))
+        on_begin(execution)
         facts = facts_of_training(
             design,
             images,
@@ -100,8 +107,7 @@ def retrain(
             recipe=recipe,
             seed=seed,
             identity=identity,
-            precision=execution.precision,
-            device=execution.place,
+            execution=execution,
         )
         kept = Keeper(output, identity, facts, keep=execution.keep, writes=processes.first)
         kept.begin(saved)
@@ -135,17 +141,13 @@ def retrain(
             return settled(design, run.measured)
 
         def training() -> Epochs:
-            try:
+            with failing_as_one_of(processes):
                 return (yield from epochs())
-            except Exception as error:
-                raise failed(error, processes) from error
 
         def heard(record: dict[str, float]) -> None:
-            try:
+            with failing_as_one_of(processes):
                 if on_epoch is not None:
                     on_epoch(record)
-            except Exception as error:
-                raise failed(error, processes) from error
 
         outcome = observe(
             training,
@@ -195,6 +197,7 @@ def _restore(run: Run, saved: Checkpoint, path: Path) -> None:
     except (RuntimeError, ValueError, KeyError) as error:  # the right name on what another version made
         raise damaged(path, error) from error
     part = f" and {saved.updates} of {run.steps_an_epoch} updates of the next" if saved.updates else ""
+    part = " and all of the next, to be measured" if saved.updates == run.steps_an_epoch else part
     if not run.processes.first:
         return
     before, now = (saved.curves[-1].get("norm_batch") if saved.curves else None), run.norm_batch

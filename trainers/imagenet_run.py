@@ -6,6 +6,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
 import torch
@@ -58,7 +59,7 @@ class Run:
         self.recipe, self.seed, self.stop, self.processes = recipe, seed, stop, execution.processes
         self.device, self.precision, self.accumulate = execution.place, execution.precision, execution.accumulate
         self.batches, images = batches, batches.images
-        self.norm_batch = batches.micro * (execution.processes.world if execution.sync_norm else 1)
+        self.norm_batch = execution.norm_batch(recipe)
         self.classes, self.val_images = len(images.classes), len(images.val.labels)
         self.mean = torch.tensor(IMAGENET_DEFAULT_MEAN, device=self.device)
         self.std = torch.tensor(IMAGENET_DEFAULT_STD, device=self.device)
@@ -137,7 +138,7 @@ class Run:
                 with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
                     train_loss = self._train_epoch(epoch)
                 images = (self.step - before) * self.recipe.batch_size
-                rate = images / (time.perf_counter() - begin)
+                rate = {"images_per_second": images / (time.perf_counter() - begin)} if images else {}
                 measured = self._evaluate()
                 self.batches.unite()
                 self.epoch_loss.zero_()
@@ -149,22 +150,22 @@ class Run:
                     "norm_batch": self.norm_batch,
                     "learning_rate": self.optimiser.param_groups[0]["lr"],
                     "seconds": self.seconds,
-                    "images_per_second": rate,
+                    **rate,
                 }
 
     def _train_epoch(self, epoch: int) -> float:
         self.net.train()
         done = self.step - (epoch - 1) * self.steps_an_epoch
-        batches = self.batches.train(epoch, done)
         self.bar.begin(epoch, done * self.recipe.batch_size)
-        for number in range(done + 1, self.steps_an_epoch + 1):
-            self.epoch_loss += self.update(itertools.islice(batches, self.accumulate))
-            if number % _STEPS_BETWEEN_LOOKS == 0 or number == self.steps_an_epoch:
-                loss = self._epoch_loss()
-                self._require_finite(loss)
-                self.bar.tell(loss=f"loss {loss / number:.3f}")
-            self.bar.advance(self.recipe.batch_size)
-            self._look()
+        with closing(self.batches.train(epoch, done)) as batches:
+            for number in range(done + 1, self.steps_an_epoch + 1):
+                self.epoch_loss += self.update(itertools.islice(batches, self.accumulate))
+                if number % _STEPS_BETWEEN_LOOKS == 0 or number == self.steps_an_epoch:
+                    loss = self._epoch_loss()
+                    self._require_finite(loss)
+                    self.bar.tell(loss=f"loss {loss / number:.3f}")
+                self.bar.advance(self.recipe.batch_size)
+                self._look()
         return self._epoch_loss() / self.steps_an_epoch
 
     def _epoch_loss(self) -> float:
@@ -213,17 +214,18 @@ class Run:
         """Accuracy, top-5 accuracy and mean cross-entropy on `val`."""
         self.measured.eval()
         hits = torch.zeros(min(5, self.classes), device=self.device)  # right at the first guess, the second...
-        total, measured, batches = torch.zeros_like(self.epoch_loss), 0, self.batches.val()
+        total, measured = torch.zeros_like(self.epoch_loss), 0
         self.bar.tell(rate="measuring")
-        for _ in range(self.batches.rounds):  # of all processes, that a stop finds them at the same
-            for images, labels in itertools.islice(batches, 1):
-                truth = labels.to(self.device, non_blocking=True)
-                with autocast(self.precision, self.device):
-                    logits = self.measured(self._input(images)).to(self.dtype)
-                hits += (logits.topk(len(hits)).indices == truth[:, None]).sum(0)
-                total += F.cross_entropy(logits, truth, reduction="sum")
-                measured += len(labels)
-            self._look()
+        with closing(self.batches.val()) as batches:
+            for _ in range(self.batches.rounds):  # of all processes, that a stop finds them at the same
+                for images, labels in itertools.islice(batches, 1):
+                    truth = labels.to(self.device, non_blocking=True)
+                    with autocast(self.precision, self.device):
+                        logits = self.measured(self._input(images)).to(self.dtype)
+                    hits += (logits.topk(len(hits)).indices == truth[:, None]).sum(0)
+                    total += F.cross_entropy(logits, truth, reduction="sum")
+                    measured += len(labels)
+                self._look()
         found = torch.tensor([*hits.tolist(), total.item(), measured], dtype=torch.float64)
         *right, loss, measured = self.processes.total(found).tolist()
         if not measured:

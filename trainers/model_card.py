@@ -19,11 +19,6 @@ from trainers.proportion import wilson
 if TYPE_CHECKING:
     from trainers.export import Exported
 
-_UNTRAINED = (
-    "**These weights are untrained**: they are what seed {seed} draws. The answers mean nothing; the network is here "
-    "to be timed, counted or trained."
-)
-
 
 def card(exported: Exported, places: int) -> str:
     """Markdown with the hub's front matter. Names and numbers of a training stand under the name of its own data."""
@@ -90,7 +85,7 @@ def _front_matter(facts: ModelFacts) -> str:
 
 def _summary(exported: Exported, design: AttentionDesign | Layered, places: int) -> str:
     facts, counted = exported.facts, exported.cost
-    lines = [] if facts.trained else [_UNTRAINED.format(seed=facts.seed)]
+    lines = [f"**{plain(told)}.**" for told in facts.reservations]
     attention = f"with the channel attention `{plain(design_text(facts.design))}`{_named(design)} in {places} places"
     lines.append(
         f"An image classifier: `{plain(facts.network)}` {attention if places else 'without channel attention'}, for "
@@ -173,8 +168,9 @@ def _measured(facts: ModelFacts) -> str:
 def _training(facts: ModelFacts) -> str:
     assert facts.recipe is not None
     recipe, data = facts.recipe, facts.data or {}
+    length = facts.unfinished or f"{plain(recipe.get('epochs'))} epochs"
     head = (
-        f"Recipe `{plain(recipe.get('name'))}` ({plain(recipe.get('hash'))}), {plain(recipe.get('epochs'))} epochs, "
+        f"Recipe `{plain(recipe.get('name'))}` ({plain(recipe.get('hash'))}), {length}, "
         f"seed {facts.seed}, on {data.get('train_images', '?')} images of `{plain(data.get('name'))}`."
     )
     return "\n\n".join((head, _table(recipe), "Trained with:", _table(facts.environment or {})))

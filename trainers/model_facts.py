@@ -23,7 +23,8 @@ class ModelFacts:
     `design` and `backbone` build it (a backbone of the user's own with the digest of its source, `a.b:f#digest`), with
     `scale` and `gate_start`, which no state dict shows. Without a `recipe` the weights are untrained. `data` says what
     was trained on, `measured` what the training itself saw on the data's `val`, and `weights_sha256` which `model.pt`
-    that was said of. Numbers of plain JSON in the four dictionaries.
+    that was said of. `reached`, of a checkpoint, are its whole `epochs`, the `updates` since, and whether it was
+    `chosen` as the best on `val`. Numbers of plain JSON in the dictionaries.
     """
 
     design: str
@@ -46,10 +47,34 @@ class ModelFacts:
     measured: dict[str, Any] | None = None
     environment: dict[str, Any] | None = None
     weights_sha256: str | None = None
+    reached: dict[str, Any] | None = None
 
     @property
     def trained(self) -> bool:
         return self.recipe is not None
+
+    @property
+    def unfinished(self) -> str:
+        """How far the training had come, where that is not its end."""
+        if self.reached is None or self.recipe is None or self.reached["epochs"] >= self.recipe["epochs"]:
+            return ""
+        updates = f" and {self.reached['updates']} updates" if self.reached["updates"] else ""
+        return f"after epoch {self.reached['epochs']}{updates} of {self.recipe['epochs']}, unfinished"
+
+    @property
+    def state(self) -> str:
+        """Of the weights, in a word."""
+        return "untrained" if not self.trained else "unfinished" if self.unfinished else "trained"
+
+    @property
+    def reservations(self) -> list[str]:
+        """What has to be said of the weights wherever they are spoken of."""
+        if not self.trained:
+            return [f"UNTRAINED: the weights are what seed {self.seed} draws, and their answers mean nothing"]
+        told = [f"UNFINISHED: the weights are those {self.unfinished}"] if self.unfinished else []
+        if self.reached is not None and self.reached["chosen"]:
+            told.append(f"CHOSEN ON VAL: the best of {self.reached['epochs']} epochs there, which flatters it")
+        return told
 
     @property
     def network(self) -> str:
@@ -117,13 +142,15 @@ def checked(cells: Any) -> ModelFacts:
     cells = {name: value for name, value in cells.items() if name in known}
     for name, field in known.items():
         if name not in cells:
+            if name == "reached":  # came later
+                continue
             raise ValueError(f"{name} is missing")
         if not _KINDS[str(field.type)](cells[name]):
             raise ValueError(f"{name}: {str(cells[name])[:80]!r} is no {field.type}")
     if not cells["classes"] or cells["image_size"] < 1:
         raise ValueError("no classes, or images of no pixels")
     for name, needed in _INSIDE.items():
-        for inside, kind in needed.items() if cells[name] is not None else ():
+        for inside, kind in needed.items() if cells.get(name) is not None else ():
             if not _KINDS[kind](cells[name].get(inside)):
                 raise ValueError(f"{name}: no {inside}, or one that is no {kind}")
     if cells["measured"] is not None and (cells["data"] is None or cells["recipe"] is None):
@@ -156,6 +183,7 @@ _INSIDE = {
     "data": {"name": "str", "content_hash": "str", "train_images": "count", "val_images": "count"},
     "measured": {"split": "str", "images": "count", "epoch": "count", "accuracy": "share", "top5": "share | None"},
     "recipe": {"name": "str", "hash": "str", "epochs": "count"},
+    "reached": {"epochs": "int", "updates": "int", "chosen": "bool"},
 }
 
 

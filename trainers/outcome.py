@@ -66,6 +66,7 @@ def observe(
     *,
     split: str,
     precision: str,
+    fused: bool = False,
     device: torch.device,
     on_epoch: EpochReport | None = None,
     earlier: list[dict[str, float]] | None = None,
@@ -81,7 +82,7 @@ def observe(
     BaseException that is no Exception.
     """
     facts: dict[str, Any] = {"split": split, "precision": precision, "hardware": hardware(device)}
-    facts |= {"versions": versions(), "commit": commit()}
+    facts |= {"versions": versions() | ({"fused blocks": "TorchInductor"} if fused else {}), "commit": commit()}
     reset_peak_memory(device)
     start = time.perf_counter()
     curves = list(earlier or [])

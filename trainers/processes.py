@@ -151,13 +151,22 @@ def joined(device: torch.device) -> Iterator[Processes]:
 
 @contextmanager
 def _peers() -> Iterator[None]:
+    with failing_as_one_of(Processes(dist.get_rank(), dist.get_world_size())):
+        yield
+
+
+@contextmanager
+def failing_as_one_of(processes: Processes) -> Iterator[None]:
+    """An error within is raised as what it is for the others too."""
     try:
         yield
-    except RuntimeError as error:
-        raise failed(error, Processes(dist.get_rank(), dist.get_world_size())) from error
+    except Exception as error:
+        if (told := _failed(error, processes)) is error:
+            raise  # from itself it would be a cycle, which keeps all that its traceback holds
+        raise told from error
 
 
-def failed(error: Exception, processes: Processes) -> Exception:
+def _failed(error: Exception, processes: Processes) -> Exception:
     """What to raise for an error in one of several processes: only a loss that is not finite do all of them have."""
     if processes.world == 1 or isinstance(error, (ProcessError, NotFiniteError)):
         return error

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from search_space import AttentionDesign, Layered, UserError
 from trainers.backbones import initialised
 from trainers.checkpoint import Trunk
@@ -14,9 +16,9 @@ from trainers.data import VALIDATION_SPLIT, ImageData, Split
 from trainers.environment import pick_device
 from trainers.factories import versioned
 from trainers.outcome import Effort, EpochReport, Epochs, Outcome, observe, settled
-from trainers.precision import pick_precision
 from trainers.proxy_run import Run, check_batch_size, steps_an_epoch
 from trainers.recipe import PROXY, Recipe
+from trainers.ways import Way, pick_way
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +33,7 @@ def train(
     split: str = "validation",
     device: str | None = None,
     precision: str = "auto",
+    fused: bool | None = None,
     on_epoch: EpochReport | None = None,
     until: int | None = None,
     checkpoint: Path | None = None,
@@ -46,6 +49,9 @@ def train(
     decay at the end of a shorter training are in that outcome's curves alone: the curves of a longer one hold the
     trunk's epochs, its own decay's and nothing else, those of one straight run.
 
+    `precision` and `fused` (blocks that read their maps less often, in the same modules and weights) are chosen by
+    measurement unless given: see `trainers.ways`.
+
     `on_step` is called before every training step and every batch of the measuring. A training that turns NaN, runs out
     of memory, loses its machine, or raises (`TrialTimeout` from `on_step`) comes back as a failed outcome with its
     class and traceback; a user's error (impossible design, unknown backbone), Ctrl-C and every BaseException that is no
@@ -55,10 +61,10 @@ def train(
     check_batch_size(data, recipe)
     length = recipe if until is None else _shortened(recipe, until)
     place = pick_device(device)
-    chosen = pick_precision(precision, place)
+    way = way_of(data, recipe, backbone=backbone, device=place, precision=precision, fused=fused)
     identity = (
         f"proxy training of {design} in {versioned(backbone)}, recipe {recipe.hash}, seed {seed}, data "
-        f"{data.content_hash} at {data.image_size} px, {VALIDATION_SPLIT}, {split}, in {chosen} on {place.type}"
+        f"{data.content_hash} at {data.image_size} px, {VALIDATION_SPLIT}, {split}, in {way} on {place.type}"
     )
     found = None if checkpoint is None else Trunk.load(checkpoint, identity)
     trunk_steps = length.trunk_steps(steps_an_epoch(data, recipe)) if recipe.schedule == "constant" else 0
@@ -68,7 +74,7 @@ def train(
 
     def training() -> Epochs:
         net = initialised(backbone, design, recipe, seed=seed, num_classes=data.num_classes, image_size=data.image_size)
-        options: dict[str, Any] = {"recipe": length, "seed": seed, "device": place, "precision": chosen}
+        options: dict[str, Any] = {"recipe": length, "seed": seed, "device": place, "way": way}
         run = Run(net, data, held_out, **options, on_step=on_step, effort=effort)
         if before is not None:
             run.restore(before)
@@ -81,13 +87,35 @@ def train(
     return observe(
         training,
         split=split,
-        precision=chosen,
+        precision=way.precision,
+        fused=way.fused,
         device=place,
         on_epoch=on_epoch,
         earlier=None if before is None else before.curves,
         seconds_before=0.0 if before is None else before.seconds,
         effort=effort,
         end="stopped" if stopped else "complete",
+    )
+
+
+def way_of(
+    data: ImageData,
+    recipe: Recipe,
+    *,
+    backbone: str,
+    device: torch.device,
+    precision: str = "auto",
+    fused: bool | None = None,
+) -> Way:
+    """How `train` carries out a training of this recipe, however early it is stopped."""
+    return pick_way(
+        precision,
+        fused,
+        name=backbone,
+        image_size=data.image_size,
+        batch_size=recipe.batch_size,
+        steps=recipe.epochs * steps_an_epoch(data, recipe),
+        device=device,
     )
 
 

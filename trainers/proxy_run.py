@@ -7,19 +7,19 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_space import UserError
-from trainers.augment import augment, normalise
+from trainers.augment import augment
 from trainers.checkpoint import Trunk
 from trainers.data import ImageData, Split
+from trainers.learner import Learner
 from trainers.outcome import Effort, NotFiniteError
-from trainers.precision import autocast, memory_format
 from trainers.recipe import Recipe
+from trainers.ways import Way
 
 
 def check_batch_size(data: ImageData, recipe: Recipe) -> None:
@@ -47,24 +47,21 @@ class Run:
         recipe: Recipe,
         seed: int,
         device: torch.device,
-        precision: str,
+        way: Way,
         on_step: Callable[[], None] | None,
         effort: Effort,
     ) -> None:
-        self.recipe, self.seed, self.device, self.precision = recipe, seed, device, precision
+        self.recipe, self.seed, self.device = recipe, seed, device
         self.on_step, self.effort = on_step or (lambda: None), effort
-        self.mean, self.std = data.mean.to(device), data.std.to(device)
         self.train = Split(data.train.images.to(device), data.train.labels.to(device))
         self.held_out = Split(held_out.images.to(device), held_out.labels.to(device))
         self.mirror = recipe.mirror and data.flip
-        self.layout = memory_format(precision)
-        self.net: nn.Module = net.to(device, memory_format=self.layout)  # type: ignore[call-overload]
-        self.optimiser = torch.optim.SGD(
-            parameter_groups(net, recipe.weight_decay), lr=0.0, momentum=recipe.momentum, nesterov=recipe.momentum > 0
-        )
+        self.learner = Learner(net, recipe, way, mean=data.mean, std=data.std, device=device)
+        self.net, self.optimiser = self.learner.net, self.learner.optimiser
         self.steps_an_epoch = steps_an_epoch(data, recipe)
         self.steps = self.steps_an_epoch * recipe.epochs
         self.step = self.first_step = 0
+        self.rate = 0.0
         self.random = torch.Generator(device).manual_seed(seed)
         self.ahead = torch.empty(0, dtype=torch.long, device=device)  # images of this epoch still to come
         self.epoch_loss = torch.zeros((), device=device)
@@ -113,22 +110,18 @@ class Run:
                 self.net.train()
 
     def _train_step(self, batch: Tensor) -> None:
-        rate = self.recipe.rate(self.step, self.steps_an_epoch)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
         images, labels = self.train.images[batch], self.train.labels[batch]
         images = augment(images, pad=self.recipe.crop_padding, flip=self.mirror, generator=self.random)
-        with self._seeded(), autocast(self.precision, self.device):
-            logits = self.net(self._input(images)).float()
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimiser.step()
-        self.epoch_loss += loss.detach()
+        self.rate = self.recipe.rate(self.step, self.steps_an_epoch)
+        with self._seeded():
+            self.epoch_loss += self.learner.update(images, labels, self.rate)
 
     @contextmanager
     def _seeded(self) -> Iterator[None]:
-        """Dropout in a user's network, the same after a checkpoint."""
+        """Dropout in a user's network, the same after a checkpoint. A recorded step has none."""
+        if self.learner.way.captured:
+            yield
+            return
         digest = hashlib.sha256(f"{self.seed} {self.step}".encode()).digest()
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(int.from_bytes(digest[:4]))
@@ -148,7 +141,7 @@ class Run:
             "train_loss": train_loss,
             "accuracy": accuracy,
             "loss": loss,
-            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "learning_rate": self.rate,
             "seconds": time.perf_counter() - self.begin,
         }
 
@@ -160,19 +153,8 @@ class Run:
         total = torch.zeros((), device=self.device)
         for images, labels in zip(self.held_out.images.split(500), self.held_out.labels.split(500), strict=True):
             self.on_step()
-            with autocast(self.precision, self.device):
-                logits = self.net(self._input(images)).float()
+            logits = self.learner.predict(images)
             right += (logits.argmax(1) == labels).sum()
             total += F.cross_entropy(logits, labels, reduction="sum")
         number = len(self.held_out.labels)
         return right.item() / number, total.item() / number
-
-    def _input(self, images: Tensor) -> Tensor:
-        return normalise(images, self.mean, self.std, memory_format=self.layout)
-
-
-def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weights decay; vectors (norms, biases) do not."""
-    matrices = [parameter for parameter in net.parameters() if parameter.ndim > 1]
-    vectors = [parameter for parameter in net.parameters() if parameter.ndim <= 1]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]

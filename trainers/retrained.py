@@ -6,17 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from search_space import AttentionDesign, Layered, UserError
 from trainers import model_facts
 from trainers.checkpoint import read
 from trainers.environment import commit, hardware, versions
+from trainers.execution import Execution
 from trainers.factories import versioned
 from trainers.image_set import ImageSet
 from trainers.imagenet_recipe import RetrainRecipe
-from trainers.keeping import LAST
+from trainers.keeping import BEST, LAST
 from trainers.model_facts import ModelFacts
 from trainers.timm_import import prepare
 
@@ -56,15 +56,14 @@ def facts_of_training(
     recipe: RetrainRecipe,
     seed: int,
     identity: str,
-    precision: str,
-    device: torch.device,
+    execution: Execution,
 ) -> ModelFacts:
-    """Of a retraining, for `model_facts.write`."""
+    """Of a retraining as it is carried out (settled), for `model_facts.write`."""
     return replace(
         facts_of(design, backbone, image_size, images.classes, recipe),
         seed=seed,
         identity=identity,
-        precision=precision,
+        precision=execution.precision,
         recipe={"name": recipe.name, "hash": recipe.hash, "epochs": recipe.epochs, **recipe.content},
         data={
             "name": images.name,
@@ -72,7 +71,14 @@ def facts_of_training(
             "train_images": len(images.train.labels),
             "val_images": len(images.val.labels),
         },
-        environment={"hardware": hardware(device), "commit": commit(), **versions()},
+        environment={
+            "hardware": hardware(execution.place),
+            "processes": execution.processes.world,
+            "accumulate": execution.accumulate,
+            "norm_batch": execution.norm_batch(recipe),
+            "commit": commit(),
+            **versions(),
+        },
     )
 
 
@@ -114,8 +120,10 @@ def _of_checkpoint(path: Path, facts: ModelFacts, content: dict[str, Any]) -> tu
     try:
         later = content.get("updates")  # than the last measurement
         facts = replace(facts, measured=None) if later else facts.with_last(content["curves"])
+        reached = {"epochs": len(content["curves"]), "updates": int(later or 0), "chosen": path.name == BEST}
+        facts = replace(facts, reached=reached)
         weights = content["average"] if content.get("average") is not None else content["model"]
-    except (KeyError, TypeError, IndexError) as error:
+    except (KeyError, TypeError, IndexError, ValueError) as error:
         raise _foreign(path, error) from error
     return facts, _tensors(path, weights)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from search_space.errors import UserError
@@ -42,7 +43,9 @@ def read_settings(recipe: Any, settings: list[str]) -> dict[str, Any]:
         field, equals, value = text.partition("=")
         if not equals or field not in known:
             allowed = ", ".join(f.name for f in fields(recipe) if f.name in known)
-            raise RecipeError(f"recipe setting {text!r}: write FIELD=VALUE with one of the fields {allowed}.")
+            near = get_close_matches(field, known, 1)
+            what = f"{field!r} is no field{f'; did you mean {near[0]}?' if near else '.'} " if equals else ""
+            raise RecipeError(f"recipe setting {text!r}: {what}Write FIELD=VALUE with one of the fields {allowed}.")
         values[field] = _read(recipe, field, value)
     return values
 

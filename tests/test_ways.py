@@ -1,0 +1,159 @@
+"""How a training is carried out fastest: chosen from measurements, which are made once and kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pytest
+import torch
+from conftest import make_blobs
+
+from search_space import AttentionDesign, UserError
+from trainers import train, ways
+from trainers.cifar_resnet import CifarResNet
+from trainers.recipe import Recipe
+from trainers.small_shapes import Shape
+from trainers.ways import FEW_STEPS, Way, default_way, fastest, pick_precision, pick_way
+
+CPU = torch.device("cpu")
+PLAIN, ROWS = Way("float32", "contiguous"), Way("float32", "channels_last")
+HALF = Way("bfloat16", "channels_last")
+FUSED, HALF_FUSED = Way("float32", "contiguous", True), Way("bfloat16", "channels_last", True)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "chosen"),
+    [
+        ({PLAIN: 1.0, HALF: 0.9}, PLAIN),  # bfloat16 costs digits: it must win by more than noise
+        ({PLAIN: 1.0, HALF: 0.8}, HALF),
+        ({PLAIN: 1.0, FUSED: 0.97}, PLAIN),  # as fast: the plainer
+        ({PLAIN: 1.0, FUSED: 0.9}, FUSED),
+        ({PLAIN: 1.0, ROWS: 0.8, FUSED: 0.78}, ROWS),
+        ({HALF: 1.0}, HALF),
+        ({PLAIN: 1.0, ROWS: 1.2, HALF: 0.8, FUSED: 0.7, HALF_FUSED: 0.6}, HALF_FUSED),
+        ({PLAIN: 1.0, FUSED: 0.6, HALF: 0.8, HALF_FUSED: 0.55}, FUSED),
+        ({FUSED: 0.8, HALF_FUSED: 0.6}, HALF_FUSED),
+    ],
+)
+def test_the_fastest_way_is_chosen_and_the_plainer_of_two_that_are_as_fast(seconds, chosen):
+    assert fastest(seconds) == chosen
+    assert fastest(dict(reversed(seconds.items()))) == chosen
+
+
+class Measured:
+    """In the place of the measurement: what was asked for, and made-up seconds."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[list[Way]] = []
+        monkeypatch.setattr(ways, "_measured", self)
+        self.forget()
+
+    def forget(self) -> None:
+        """As a new process would."""
+        ways._of_this_process.cache_clear()
+
+    def __call__(self, among: Sequence[Way], *_: object) -> dict[Way, float]:
+        self.asked.append(list(among))
+        return {way: {"float32": 2.0, "bfloat16": 1.0}[way.precision] - 0.5 * way.fused for way in among}
+
+
+@pytest.fixture
+def measured(monkeypatch, tmp_path):
+    monkeypatch.setenv("ATTNAS_CACHE", str(tmp_path))
+    yield Measured(monkeypatch)
+    ways._of_this_process.cache_clear()
+
+
+def picked(precision: str = "auto", fused: bool | None = None, name: str = "resnet8", steps: int = FEW_STEPS) -> Way:
+    return pick_way(precision, fused, name=name, image_size=32, batch_size=16, steps=steps, device=CPU)
+
+
+def test_a_network_is_measured_once_for_all_processes_of_a_machine(measured):
+    assert picked() == HALF_FUSED
+    measured.forget()
+    assert picked() == HALF_FUSED and picked("float32", False).precision == "float32"
+    assert len(measured.asked) == 1
+    assert picked(name="resnet20") == HALF_FUSED
+    assert len(measured.asked) == 2 and set(measured.asked[0]) == {
+        PLAIN,
+        ROWS,
+        HALF,
+        FUSED,
+        HALF_FUSED,
+        *measured.asked[1],
+    }
+
+
+def test_what_was_not_measured_yet_is_and_what_was_stays(measured, tmp_path):
+    assert picked("float32", False).precision == "float32"
+    assert picked("bfloat16", None) == HALF_FUSED
+    kept = json.loads((tmp_path / "ways.json").read_text())
+    assert len(kept) == 1 and len(measured.asked) == 2
+    assert {"float32 contiguous", "float32 channels_last", "bfloat16 channels_last fused"} <= set(
+        *map(set, kept.values())
+    )
+
+
+def test_a_short_training_is_not_worth_a_measurement_of_its_network(measured):
+    assert picked(steps=FEW_STEPS - 1) == HALF and picked("float32", steps=1) == PLAIN
+    assert measured.asked == [[default_way("float32"), default_way("bfloat16")]]  # of the ResNet-8, for any network
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"a": 1}', "null"])
+def test_measurements_that_cannot_be_read_are_made_again(measured, tmp_path, caplog, content):
+    (tmp_path / "ways.json").write_text(content)
+    assert picked() == HALF_FUSED and "can't be read" in caplog.text
+    measured.forget()
+    assert picked() == HALF_FUSED and len(measured.asked) == 1
+
+
+def test_without_a_place_to_keep_them_measurements_are_made_all_the_same(measured, tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ATTNAS_CACHE", str(tmp_path / "file"))
+    assert picked() == HALF_FUSED and "can't be written" in caplog.text
+
+
+def test_a_network_without_a_block_that_can_be_fused_is_trained_as_it_is(tmp_path, monkeypatch, caplog):
+    """A real measurement."""
+    monkeypatch.setenv("ATTNAS_CACHE", str(tmp_path))
+    ways._of_this_process.cache_clear()
+    options = {"name": "convnext_atto", "image_size": 32, "batch_size": 2, "steps": FEW_STEPS, "device": CPU}
+    way = pick_way("float32", None, **options)
+    assert way.precision == "float32" and not way.fused and not caplog.text
+    with pytest.raises(UserError, match=r"--fuse"):
+        pick_way("float32", True, **options)
+
+
+def test_precision_is_measured_on_a_small_network_where_nothing_else_is_known(measured):
+    assert pick_precision("auto", CPU) == "bfloat16" and pick_precision("float32", CPU) == "float32"
+    with pytest.raises(UserError, match="float32, bfloat16"):
+        pick_precision("int4", CPU)
+
+
+def one_block(num_classes: int) -> CifarResNet:
+    return CifarResNet(Shape(depths=(1,), widths=(8,)), num_classes)
+
+
+def test_a_fused_training_has_the_curve_of_the_plain_one_and_its_row_says_so(tmp_path, monkeypatch):
+    """Two epochs of one seed; float32 rounds otherwise in the sixth digit, which 20 steps make the third."""
+    monkeypatch.setenv("ATTNAS_CACHE", str(tmp_path))
+    ways._of_this_process.cache_clear()
+    recipe = Recipe(name="two", epochs=2, batch_size=16, learning_rate=0.05)
+    found = {}
+    for fused in (False, True):
+        found[fused] = train(
+            AttentionDesign.parse("avg/affine"),
+            make_blobs(seed=0),
+            backbone="test_ways:one_block",
+            recipe=recipe,
+            device="cpu",
+            precision="float32",
+            fused=fused,
+        )
+    plain, fused = found[False], found[True]
+    assert plain.status == fused.status == "complete", fused.error
+    assert ("fused blocks" in fused.versions, "fused blocks" in plain.versions) == (True, False)
+    for ours, theirs in zip(fused.curves, plain.curves, strict=True):
+        assert ours["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-3)
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-2)

@@ -1,0 +1,97 @@
+"""A network with its optimiser on a device, carried out in one `Way`: what a step does, as it is or recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from search_space import UserError
+from trainers.augment import normalise
+from trainers.captured import Captured, Record, on_cuda
+from trainers.fuse import fuse
+from trainers.fused_kernels import compiled
+from trainers.precision import autocast
+from trainers.recipe import Recipe
+
+if TYPE_CHECKING:
+    from trainers.ways import Way
+
+Function = Callable[..., Tensor]
+
+
+class Learner:
+    """`update` and `predict`. Images are uint8 [B, 3, S, S] on the device; `mean` and `std` float32 [3]."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        recipe: Recipe,
+        way: Way,
+        *,
+        mean: Tensor,
+        std: Tensor,
+        device: torch.device,
+        record: Record = on_cuda,
+    ) -> None:
+        self.recipe, self.way, self.device = recipe, way, device
+        self.mean, self.std = mean.to(device), std.to(device)
+        self.net: nn.Module = net.to(device, memory_format=way.memory_format)  # type: ignore[call-overload]
+        if way.fused and not fuse(self.net, compiled):
+            raise UserError("fused blocks were asked for (--fuse), and the network has no block that can run fused.")
+        if way.captured and _drops(self.net):
+            raise UserError("the network drops units at random, which a recorded step can't do from a step's own seed")
+        self.optimiser = torch.optim.SGD(
+            parameter_groups(net, recipe.weight_decay),
+            lr=0.0,
+            momentum=recipe.momentum,
+            nesterov=recipe.momentum > 0,
+            fused=True if way.captured else None,  # takes a rate that lies on the device
+        )
+        self._learn: Function = Captured(self._update, self._state, record) if way.captured else self._update
+        self._say: Function = Captured(self._logits, list, record) if way.captured else self._logits
+
+    def update(self, images: Tensor, labels: Tensor, rate: float) -> Tensor:
+        """One step of SGD; returns the loss, valid until the next step."""
+        return self._learn(images, labels, torch.full((), rate, device=self.device) if self.way.captured else rate)
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Logits, float32 [B, classes], valid until the next call."""
+        return self._say(images)
+
+    def _update(self, images: Tensor, labels: Tensor, rate: Any) -> Tensor:
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        loss = F.cross_entropy(self._logits(images), labels, label_smoothing=self.recipe.label_smoothing)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        return loss.detach()
+
+    def _logits(self, images: Tensor) -> Tensor:
+        with autocast(self.way.precision, self.device):
+            values = normalise(images, self.mean, self.std, memory_format=self.way.memory_format)
+            return self.net(values).float()
+
+    def _state(self) -> list[Tensor]:
+        """All that an update changes; what it makes first comes last."""
+        moments = [state.get("momentum_buffer") for state in self.optimiser.state.values()]
+        return [*self.net.parameters(), *self.net.buffers(), *(m for m in moments if m is not None)]
+
+
+def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weights decay; vectors (norms, biases) do not."""
+    matrices = [parameter for parameter in net.parameters() if parameter.ndim > 1]
+    vectors = [parameter for parameter in net.parameters() if parameter.ndim <= 1]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+
+
+def _drops(net: nn.Module) -> bool:
+    """Whether it draws random numbers when it trains: PyTorch's modules and timm's say by which rate."""
+    names = ("drop_prob", "drop_rate")
+    rates = [getattr(module, name, 0.0) for module in net.modules() for name in names]
+    rates += [module.p for module in net.modules() if isinstance(module, nn.modules.dropout._DropoutNd)]
+    return any(isinstance(rate, float) and rate > 0 for rate in rates)

@@ -1,0 +1,261 @@
+"""How a training is carried out fastest here: number format, layout of maps, fused blocks. Measured, never assumed.
+
+A measurement is made once for a machine, a network and a batch, and kept in `ways.json` of the cache directory.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from search_space import AttentionDesign, UserError
+from trainers.backbones import backbone
+from trainers.data import default_cache_dir
+from trainers.environment import hardware, versions
+from trainers.factories import is_factory, versioned
+from trainers.learner import Learner
+from trainers.precision import PRECISIONS, check_precision, memory_format
+from trainers.recipe import PROXY
+from trainers.whole_files import whole
+
+FEW_STEPS = 300
+"""Of a shorter training no measurement, and no compiling, pays: it has the layout of its precision, and no fused block
+unless told."""
+
+_LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+_HALF_IS_WORTH = 1.15  # bfloat16 must win by more than a noisy machine varies, for it costs digits
+_OTHER_IS_WORTH = 1.05  # of two ways to compute the same
+_GATE = AttentionDesign("avg", excitation="affine")  # possible in every network
+_ROUNDS = 5
+_RATE = 0.002  # small, so that rounding does not grow into other losses
+_AGREES = 0.02  # of a loss: six small steps in bfloat16 differ by a tenth of that between layouts
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """`layout`: contiguous | channels_last. `captured`: a step is recorded once, and replayed as one CUDA graph."""
+
+    precision: str
+    layout: str
+    fused: bool = False
+    captured: bool = False
+
+    def __str__(self) -> str:
+        words = [self.precision, self.layout, "fused" * self.fused, "captured" * self.captured]
+        return " ".join(filter(None, words))
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        return _LAYOUTS[self.layout]
+
+
+def pick_way(
+    precision: str,
+    fused: bool | None,
+    *,
+    name: str,
+    image_size: int,
+    batch_size: int,
+    steps: int,
+    device: torch.device,
+) -> Way:
+    """The fastest way to train the network `name` for `steps` in this precision (`auto`: in any), with or without fused
+    blocks (None: either).
+
+    Raises:
+        UserError: no such precision; or fused blocks were asked for and can't be compiled here, or there are none.
+    """
+    check_precision(precision)
+    if steps < FEW_STEPS:
+        default = default_way(pick_precision(precision, device))
+        if not fused:
+            return default
+        ways = [replace(default, fused=True)]
+    else:
+        precisions = PRECISIONS if precision == "auto" else (precision,)
+        fusions = (False, True) if fused is None else (fused,)
+        ways = [Way(one, layout, fusion) for one in precisions for layout in _layouts(one) for fusion in fusions]
+        if device.type == "cuda" and not is_factory(name):  # who knows what a function of the user's does
+            ways += [replace(way, captured=True) for way in ways]
+    seconds = _known_or_measured(ways, name, image_size, batch_size, device)
+    if fused and not any(way.fused for way in seconds):
+        raise UserError(f"fused blocks of {name!r} were asked for (--fuse) and can't be had here: see above.")
+    return fastest(seconds) if seconds else default_way(pick_precision(precision, device))
+
+
+def pick_precision(wanted: str, device: torch.device) -> str:
+    """`float32` (plain), or `bfloat16` (autocast); `auto`: the faster of both for a ResNet-8 at 32 pixels."""
+    check_precision(wanted)
+    if wanted != "auto":
+        return wanted
+    seconds = _known_or_measured(list(map(default_way, PRECISIONS)), "resnet8", 32, 128, device)
+    return fastest(seconds).precision if seconds else PRECISIONS[0]
+
+
+def default_way(precision: str) -> Way:
+    layout = memory_format(precision)
+    return Way(precision, next(name for name, one in _LAYOUTS.items() if one is layout))
+
+
+def fastest(seconds: Mapping[Way, float]) -> Way:
+    """Of the ways that were measured; of two that are about as fast, the plainer."""
+    best = {
+        precision: min(seconds[way] for way in seconds if way.precision == precision)
+        for precision in {way.precision for way in seconds}
+    }
+    is_half = len(best) == 1 or best["float32"] > _HALF_IS_WORTH * best["bfloat16"]
+    precision = next(iter(best)) if len(best) == 1 else ("bfloat16" if is_half else "float32")
+    default = default_way(precision)
+    ways = sorted(
+        (way for way in seconds if way.precision == precision),
+        key=lambda way: (way != default, way.captured, way.fused),
+    )
+    chosen = ways[0]
+    for way in ways[1:]:
+        if seconds[chosen] > _OTHER_IS_WORTH * seconds[way]:
+            chosen = way
+    return chosen
+
+
+def _layouts(precision: str) -> Sequence[str]:
+    return tuple(_LAYOUTS) if precision == "float32" else ("channels_last",)  # half maps in rows were never faster
+
+
+def _known_or_measured(
+    ways: Sequence[Way], name: str, image_size: int, batch_size: int, device: torch.device
+) -> dict[Way, float]:
+    """Seconds of a training step of each way; those that can't be had here are left out."""
+    key = f"{hardware(device)}, torch {versions()['torch']}, {versioned(name)} at {image_size}, batch {batch_size}"
+    return _of_this_process(tuple(ways), key, name, image_size, batch_size, device)
+
+
+@lru_cache(maxsize=64)
+def _of_this_process(
+    ways: tuple[Way, ...], key: str, name: str, image_size: int, batch_size: int, device: torch.device
+) -> dict[Way, float]:
+    known = _read().get(key, {})
+    if not all(str(way) in known for way in ways):
+        many = len(ways) > len(PRECISIONS)  # with blocks to compile, half a minute or two
+        if many:
+            print(
+                f"measuring how {name} trains fastest on this machine, once", end=" ... ", file=sys.stderr, flush=True
+            )
+        measured = _measured(ways, name, image_size, batch_size, device)
+        if many:
+            print(_told(measured), file=sys.stderr)
+        known = known | {str(way): measured.get(way) for way in ways}  # None: not to be had here
+        _keep(key, known)
+    return {way: known[str(way)] for way in ways if known[str(way)] is not None}
+
+
+def _told(seconds: Mapping[Way, float]) -> str:
+    """`bfloat16 channels_last fused 48 ms a step, bfloat16 channels_last 60 ms, ...`, the fastest first."""
+    ordered = sorted(seconds, key=lambda way: seconds[way])
+    return ", ".join(f"{way} {1000 * seconds[way]:.3g} ms{' a step' * (way == ordered[0])}" for way in ordered)
+
+
+def _measured(
+    ways: Sequence[Way], name: str, image_size: int, batch_size: int, device: torch.device
+) -> dict[Way, float]:
+    """Least seconds of a few alternating steps: other processes only ever add time."""
+    steps: dict[Way, _Steps] = {}
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        for way in ways:
+            try:
+                steps[way] = step = _Steps(way, name, image_size, batch_size, device)
+                step()  # the first chooses kernels, compiles, records
+            except UserError as error:  # it has no such blocks, or no such step: nothing is wrong
+                steps.pop(way, None)
+                _log.info("%s is not trained as %s: %s", name, way, error)
+            except Exception as error:  # too little memory, no compiler: whatever it is, the way can't be had
+                steps.pop(way, None)
+                _warn(name, way, " ".join(str(error).split())[:300])
+        seconds = {way: min(several) for way, several in _alternated(steps).items()}
+    return {way: seconds[way] for way in _that_agree(name, {way: step.losses for way, step in steps.items()})}
+
+
+def _alternated(steps: Mapping[Way, Callable[[], float]]) -> dict[Way, list[float]]:
+    seconds: dict[Way, list[float]] = {way: [] for way in steps}
+    for _ in range(_ROUNDS):
+        for way, step in steps.items():
+            seconds[way].append(step())
+    return seconds
+
+
+def _that_agree(name: str, losses: Mapping[Way, Sequence[float]]) -> list[Way]:
+    """The ways whose losses are those of the plainest in their precision: same start, same images. A faster way that
+    computes something else is none."""
+    found = []
+    for way, said in losses.items():
+        plainest = min(
+            (one for one in losses if one.precision == way.precision), key=lambda one: (one.captured, one.fused)
+        )
+        expected = losses[plainest]
+        if all(abs(a - b) <= _AGREES * abs(b) for a, b in zip(said, expected, strict=True)):
+            found.append(way)
+        else:
+            _warn(name, way, f"its losses {said} are not those of {plainest}, {expected}")
+    return found
+
+
+def _warn(name: str, way: Way, reason: str) -> None:
+    _log.warning("%s can't be trained as %s here: %s", name, way, reason)
+
+
+class _Steps:
+    """Steps of one training, the same in every way: seconds of each, and the losses so far."""
+
+    def __init__(self, way: Way, name: str, image_size: int, batch_size: int, device: torch.device) -> None:
+        self.device, self.losses = device, list[float]()
+        torch.manual_seed(0)
+        net = backbone(name, _GATE, num_classes=100, image_size=image_size)
+        middle = torch.full((3,), 0.5)
+        self.learner = Learner(net, PROXY, way, mean=middle, std=middle / 2, device=device)
+        random = torch.Generator().manual_seed(0)
+        size = (batch_size, 3, image_size, image_size)
+        self.images = torch.randint(0, 256, size, dtype=torch.uint8, generator=random).to(device)
+        self.labels = torch.randint(0, 100, (batch_size,), generator=random).to(device)
+
+    def __call__(self) -> float:
+        start = time.perf_counter()
+        loss = self.learner.update(self.images, self.labels, _RATE)
+        self.losses.append(loss.item())  # which waits for an accelerator
+        return time.perf_counter() - start
+
+
+def _read() -> dict[str, dict[str, Any]]:
+    try:
+        found = json.loads(_file().read_text())
+        assert all(isinstance(seconds, dict) for seconds in found.values())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError, AssertionError):
+        _log.warning("%s can't be read; what it held is measured again.", _file())
+        return {}
+    return found
+
+
+def _keep(key: str, seconds: Mapping[str, float | None]) -> None:
+    path = _file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole(path, path.with_name(f"{path.name}.{os.getpid()}")) as part:
+            part.write_text(json.dumps(_read() | {key: dict(seconds)}, indent=1))
+    except OSError as error:
+        _log.warning("%s can't be written (%s): the next process measures again.", path, error)
+
+
+def _file() -> Path:
+    return default_cache_dir() / "ways.json"
