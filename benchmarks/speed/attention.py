@@ -49,7 +49,7 @@ def section(scale: Scale) -> str:
     return f"""## A step with attention
 
 Forward, backward and step of SGD, batch {_batch(scale)} at 32 px, one thread; all steps of a table in turn,
-n = {_rounds(scale)} after one that is not counted; milliseconds by the wall, median (quartiles). Ratios are to `none` of
+n = {_rounds(scale)} after one that is not counted; milliseconds by the wall, median (quartiles). Ratios to `none` of
 the same column in the same round, by the processor's time of the process and, in brackets, by the wall: medians.
 *Modules*: each layer by itself, eager. *Fused*: the same modules and weights in blocks that read their maps less
 often, compiled. *timm*: the layer of `timm.layers` in the same blocks, eager. Wanted of the fused: 1.06 or less.

@@ -113,8 +113,8 @@ the rate and adds up the loss, beside nothing but forward, backward and step on 
 {table(head, costs)}
 
 Losses of the trainer on the batches of the first epoch, less those of the bare loop, eager, in the plain trial's
-arithmetic: float32 contiguous, or bfloat16 channels_last. They agree if the largest of the first {FIRST} differences and
-the difference of the means of the last quarter are as small as allowed. Rounding grows from step to step in any
+arithmetic: float32 contiguous, or bfloat16 channels_last. They agree if the largest of the first {FIRST} differences
+and the difference of the means of the last quarter are as small as allowed. Rounding grows from step to step in any
 training: the first row of each format says what another layout alone makes of it.
 
 {table(kinds, curves)}
