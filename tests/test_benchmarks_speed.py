@@ -243,4 +243,3 @@ def test_time_is_given_to_what_it_was_spent_on():
 def test_a_profiled_trial_spends_time_on_everything(task):
     found = profile.shares(task, Way("float32", "contiguous"))
     assert found.pop("fused passes") == 0 and all(seconds > 0 for seconds in found.values())
-    assert found["convolution"] == max(found.values())
