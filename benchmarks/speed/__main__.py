@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -32,11 +34,15 @@ def main() -> None:
     arguments.add_argument("--repeats", type=int, default=5)
     arguments.add_argument("--small", action="store_true", help="everything once and little of it")
     arguments.add_argument("--data", default="synthetic", help="of trials: synthetic, folder:PATH")
+    arguments.add_argument("--epochs", type=int, nargs=2, default=(), help="of the short trials and of the long ones")
     arguments.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "speed.md")
     options = arguments.parse_args()
     if strange := set(options.parts) - SECTIONS.keys():
         arguments.error(f"no part {', '.join(sorted(strange))}; there are {', '.join(SECTIONS)}")
-    scale = Scale(1 if options.small else options.repeats, options.small, options.data, options.output)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that processes and folders go too
+    scale = Scale(
+        1 if options.small else options.repeats, options.small, options.data, tuple(options.epochs), options.output
+    )
     for name in options.parts or SECTIONS:
         scale.say(name)
         text = import_module(f"benchmarks.speed.{name}").section(scale)

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean, median
@@ -76,15 +76,15 @@ class Carried:
 
 _DESIGNS = ("none", "avg/mlp-r4", "avg/conv1d", "dct-top4/mlp-r4")
 KINDS = (
-    Kind("short", "resnet8", 3, _DESIGNS, 3),
-    Kind("long", "resnet20", 10, _DESIGNS[:2], 2),
+    Kind("short", "resnet8", 2, _DESIGNS, 3),
+    Kind("long", "resnet20", 6, _DESIGNS[:2], 2),
 )
 SMALL = (Kind("small", "resnet8", 1, _DESIGNS[:2], 2, image_size=16),)
 
 
 def section(scale: Scale) -> str:
     torch.set_num_threads(1)
-    parts = [_of_kind(kind, scale) for kind in (SMALL if scale.small else KINDS)]
+    parts = [_of_kind(kind, scale) for kind in _kinds(scale)]
     head = f"""## Trials an hour
 
 Plain ([plain.py](speed/plain.py), [plain_tune.py](speed/plain_tune.py)): PIL and torchvision in a `DataLoader` with one
@@ -93,6 +93,11 @@ worker, eager PyTorch in the form that is fastest here, Ray Tune with a process 
 the last, in turn; median (least to most) of n = {scale.repeats} sets with new seeds, after one with empty caches, which
 is given apart. Images: {scale.data.rpartition("/")[2]}, decoded already for both."""
     return "\n\n".join([head, scale.where("torchvision", "timm", "ray"), *parts])
+
+
+def _kinds(scale: Scale) -> list[Kind]:
+    kinds = SMALL if scale.small else KINDS
+    return [replace(kind, epochs=epochs) for kind, epochs in zip(kinds, scale.epochs, strict=False)] or list(kinds)
 
 
 def _of_kind(kind: Kind, scale: Scale) -> str:
@@ -132,15 +137,31 @@ def carry_out(side: str, kind: Kind, seeds: list[int], data: str, form: Form, ke
         own = {"ATTNAS_CACHE": str(kept), "TORCHINDUCTOR_CACHE_DIR": str(kept / "inductor")}
         own |= {"RAY_TMPDIR": name, "TMPDIR": name, "OMP_NUM_THREADS": "1"}
         own["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
-        begin = time.perf_counter()
-        done = subprocess.run(command, env=os.environ | own, cwd=folder, capture_output=True, text=True, check=False)
-        wall = time.perf_counter() - begin
-        if done.returncode != 0:
-            raise RuntimeError(f"{command}: {done.stdout[-2000:]} {done.stderr[-3000:]}")
+        wall = _run(command, os.environ | own, folder)
         trials, between, how = _plain_trials(folder, form) if side == "plain" else _our_trials(folder)
     asked = {(design, seed) for design in kind.designs for seed in seeds}
     assert {(trial.design, trial.seed) for trial in trials} == asked, (side, trials)
     return Carried(wall, trials, between, how)
+
+
+def _run(command: list[str], environment: dict[str, str], folder: Path) -> float:
+    """Seconds of the whole process. It ends with this one, and what it has started with it."""
+    begin = time.perf_counter()
+    with (folder / "said").open("w+") as said:
+        process = subprocess.Popen(
+            command, env=environment, cwd=folder, stdout=said, stderr=said, start_new_session=True
+        )
+        try:
+            code = process.wait()
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+        seconds = time.perf_counter() - begin
+        if code != 0:
+            said.seek(0)
+            raise RuntimeError(f"{command}: {said.read()[-3000:]}")
+    return seconds
 
 
 def _plain(kind: Kind, seeds: list[int], data: str, form: Form, folder: Path) -> list[str]:
