@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := sqlite:///demo.db
 
-.PHONY: demo test test-all chaos bench-engines bench-results lint types clean
+.PHONY: demo test test-all chaos bench bench-speed bench-engines bench-results lint types clean
 
 demo: .venv/installed
 	@rm -rf demo.db demo.db-wal demo.db-shm demo.db.checkpoints
@@ -30,6 +30,13 @@ test-all: .venv/installed-test
 # Some minutes a backend: kills a search 50 times and more on SQLite, PostgreSQL and Ray; `make test` does it 6 times.
 chaos: .venv/installed-test
 	cd tests && ../$(BIN)/python -m chaos
+
+bench: bench-speed bench-engines bench-results
+
+# Some 3 hours of two quiet cores: trials, loop, attention and squeezes beside what is written plainly today; writes
+# benchmarks/speed.md. `$(BIN)/python -m benchmarks.speed trials` does a part.
+bench-speed: .venv/installed-test
+	$(BIN)/python -m benchmarks.speed
 
 # Some 18 minutes of two quiet cores: beside plain Optuna and Ray Tune. Writes benchmarks/engines.md.
 bench-engines: .venv/installed-test

@@ -15,8 +15,9 @@ from optuna.trial import TrialState
 from benchmarks.engines.peer_optuna import create
 from benchmarks.engines.pretend import WORST, noted
 from benchmarks.engines.processes import Run, a_run
-from benchmarks.engines.report import Scale, spread, table
+from benchmarks.engines.report import Scale
 from benchmarks.engines.storages import moments_of_ours, new_storage, running_of_ours, trials_of
+from benchmarks.tables import spread, table
 
 _TRIALS = 40
 _WORKERS = 2

@@ -11,8 +11,9 @@ from typing import Any
 from benchmarks.engines.peer_optuna import create
 from benchmarks.engines.pretend import met_at
 from benchmarks.engines.processes import Run, a_run
-from benchmarks.engines.report import Scale, spread, table
+from benchmarks.engines.report import Scale
 from benchmarks.engines.storages import moments_of_optuna, moments_of_ours, new_storage, postgresql
+from benchmarks.tables import spread, table
 
 WORKERS = (1, 2, 4, 8)
 _ENDS = (1, 2, 8)  # where a start takes long

@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.engines.processes import a_run
-from benchmarks.engines.report import Scale, spread, table
+from benchmarks.engines.report import Scale
 from benchmarks.engines.small import BACKBONE, RECIPE, small_data, small_setting
 from benchmarks.engines.storages import new_storage
+from benchmarks.tables import spread, table
 from results import open_store
 from results.row import Row
 from results.table import EVALUATIONS, to_cells

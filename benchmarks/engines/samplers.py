@@ -15,7 +15,8 @@ from statistics import mean, median, stdev
 import torch
 
 from benchmarks.engines.landscape import PAIR_SHARE, landscape
-from benchmarks.engines.report import Scale, figures, table
+from benchmarks.engines.report import Scale
+from benchmarks.tables import figures, table
 from search.samplers import SAMPLERS, make_sampler
 from search_space import AttentionDesign, Space
 

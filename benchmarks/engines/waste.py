@@ -9,9 +9,10 @@ from pathlib import Path
 from statistics import quantiles
 
 from benchmarks.engines.processes import Run, a_run
-from benchmarks.engines.report import Scale, spread, table
+from benchmarks.engines.report import Scale
 from benchmarks.engines.storages import new_storage, trials_of
 from benchmarks.engines.table import Table, read_table
+from benchmarks.tables import spread, table
 from results import open_store
 from search.samplers import SAMPLERS
 

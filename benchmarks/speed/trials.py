@@ -1,0 +1,244 @@
+"""Trials an hour of `attnas search` beside the plain trials: equal designs, seeds, recipe and images, two at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import torch
+from scipy import stats
+
+from benchmarks.speed.clock import alternated
+from benchmarks.speed.plain import FORMS, Form, optimiser_of, train_step
+from benchmarks.speed.scale import Scale
+from benchmarks.tables import figures, spread, table
+from search_space import NONE
+from trainers.backbones import initialised
+from trainers.recipe import PROXY, Recipe
+
+WORKERS = 2
+SIDES = ("plain", "attnas")
+_ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is trained; `seeds` in each repeat, new ones every time."""
+
+    name: str
+    backbone: str
+    epochs: int
+    designs: tuple[str, ...]
+    seeds: int
+    image_size: int = 32
+
+    @property
+    def recipe(self) -> Recipe:
+        return PROXY.changed(epochs=self.epochs)
+
+    @property
+    def trials(self) -> int:
+        return len(self.designs) * self.seeds
+
+
+@dataclass(frozen=True)
+class Trial:
+    design: str
+    seed: int
+    accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Carried:
+    """One set of trials from the start of its first process to the end of its last; `between` are the seconds that a
+    worker spent on each of its trials beside the training."""
+
+    wall: float
+    trials: list[Trial]
+    between: list[float]
+    how: str
+
+    @property
+    def an_hour(self) -> float:
+        return 3600 * len(self.trials) / self.wall
+
+
+_DESIGNS = ("none", "avg/mlp-r4", "avg/conv1d", "dct-top4/mlp-r4")
+KINDS = (
+    Kind("short", "resnet8", 2, _DESIGNS, 3),
+    Kind("long", "resnet20", 6, _DESIGNS[:2], 2),
+)
+SMALL = (Kind("small", "resnet8", 1, _DESIGNS[:2], 2, image_size=16),)
+
+
+def section(scale: Scale) -> str:
+    torch.set_num_threads(1)
+    parts = [_of_kind(kind, scale) for kind in _kinds(scale)]
+    head = f"""## Trials an hour
+
+Plain ([plain.py](speed/plain.py), [plain_tune.py](speed/plain_tune.py)): PIL and torchvision in a `DataLoader` with one
+worker, eager PyTorch in the form that is fastest here, Ray Tune with a process for each trial. attnas: `attnas search
+--workers {WORKERS} --no-halving` with the designs as its warm start. From the start of the first process to the end of
+the last, in turn; median (least to most) of n = {scale.repeats} sets with new seeds, after one with empty caches, which
+is given apart. Images: {scale.data.rpartition("/")[2]}, decoded already for both."""
+    return "\n\n".join([head, scale.where("torchvision", "timm", "ray"), *parts])
+
+
+def _kinds(scale: Scale) -> list[Kind]:
+    kinds = SMALL if scale.small else KINDS
+    return [replace(kind, epochs=epochs) for kind, epochs in zip(kinds, scale.epochs, strict=False)] or list(kinds)
+
+
+def _of_kind(kind: Kind, scale: Scale) -> str:
+    form = fastest(kind)
+    scale.say(f"{kind.name}: the plain network is fastest in {form}")
+    found: dict[str, list[Carried]] = defaultdict(list)
+    with tempfile.TemporaryDirectory(prefix="ab-") as kept:
+        for repeat in range(scale.repeats + 1):
+            for side in SIDES if repeat % 2 else SIDES[::-1]:
+                seeds = list(range(repeat * kind.seeds, (repeat + 1) * kind.seeds))
+                carried = carry_out(side, kind, seeds, scale.data, form, Path(kept, side))
+                found[side].append(carried)
+                scale.say(f"{kind.name}, {side}, {repeat}: {carried.wall:.1f} s")
+    return _report(kind, found)
+
+
+def fastest(kind: Kind) -> Form:
+    """The form in which the plain network takes a step soonest here: the baseline gets it."""
+    generator = torch.Generator().manual_seed(0)
+    size = (kind.recipe.batch_size, 3, kind.image_size, kind.image_size)
+    images, labels = torch.randn(size, generator=generator), torch.zeros(size[0], dtype=torch.long)
+    steps = {}
+    for form in FORMS:
+        net = initialised(kind.backbone, NONE, kind.recipe, seed=0, num_classes=100, image_size=kind.image_size)
+        net = net.train().to(memory_format=form.memory_format)  # type: ignore[call-overload]
+        given = (net, images, labels, optimiser_of(net, kind.recipe), kind.recipe, form)
+        steps[form] = lambda given=given: train_step(*given)
+    times = alternated(steps, 5)
+    return min(FORMS, key=lambda form: min(times[form].wall))
+
+
+def carry_out(side: str, kind: Kind, seeds: list[int], data: str, form: Form, kept: Path) -> Carried:
+    """`kept` is the folder of what the side keeps between runs: decoded images, measurements, compiled programs."""
+    with tempfile.TemporaryDirectory(prefix="ab-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        command = _plain(kind, seeds, data, form, folder) if side == "plain" else _ours(kind, seeds, data, folder)
+        own = {"ATTNAS_CACHE": str(kept), "TORCHINDUCTOR_CACHE_DIR": str(kept / "inductor")}
+        own |= {"RAY_TMPDIR": name, "TMPDIR": name, "OMP_NUM_THREADS": "1"}
+        own["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+        wall = _run(command, os.environ | own, folder)
+        trials, between, how = _plain_trials(folder, form) if side == "plain" else _our_trials(folder)
+    asked = {(design, seed) for design in kind.designs for seed in seeds}
+    assert {(trial.design, trial.seed) for trial in trials} == asked, (side, trials)
+    return Carried(wall, trials, between, how)
+
+
+def _run(command: list[str], environment: dict[str, str], folder: Path) -> float:
+    """Seconds of the whole process. It ends with this one, and what it has started with it."""
+    begin = time.perf_counter()
+    with (folder / "said").open("w+") as said:
+        process = subprocess.Popen(
+            command, env=environment, cwd=folder, stdout=said, stderr=said, start_new_session=True
+        )
+        try:
+            code = process.wait()
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+        seconds = time.perf_counter() - begin
+        if code != 0:
+            said.seek(0)
+            raise RuntimeError(f"{command}: {said.read()[-3000:]}")
+    return seconds
+
+
+def _plain(kind: Kind, seeds: list[int], data: str, form: Form, folder: Path) -> list[str]:
+    asked = {"designs": kind.designs, "seeds": seeds, "backbone": kind.backbone, "recipe": {"epochs": kind.epochs}}
+    asked |= {"data": data, "image_size": kind.image_size, "form": form, "workers": WORKERS}
+    asked |= {"loader_workers": 1, "folder": str(folder)}
+    return [sys.executable, "-W", "ignore", "-m", "benchmarks.speed.plain_tune", json.dumps(asked)]
+
+
+def _plain_trials(folder: Path, form: Form) -> tuple[list[Trial], list[float], str]:
+    found = json.loads((folder / "trials.json").read_text())
+    trials = [Trial(each["design"], each["seed"], each["accuracy"], each["seconds"]) for each in found]
+    return trials, [], str(form)
+
+
+def _ours(kind: Kind, seeds: list[int], data: str, folder: Path) -> list[str]:
+    designs = folder / "designs.txt"
+    designs.write_text("\n".join(kind.designs))
+    words = ["search", "--data", data, "--backbone", kind.backbone, "--image-size", kind.image_size]
+    words += ["--epochs", kind.epochs, "--no-halving", "--axis", "squeeze=none", "--warm-start", designs]
+    words += ["--trials", kind.trials, "--replicates", len(seeds), "--seed", seeds[0], "--workers", WORKERS]
+    words += ["--storage", f"sqlite:///{folder}/rows.db"]
+    return [sys.executable, "-m", "search", *map(str, words)]
+
+
+def _our_trials(folder: Path) -> tuple[list[Trial], list[float], str]:
+    from results import open_store
+
+    with open_store(f"sqlite:///{folder}/rows.db") as store:
+        rows, _ = store.changes(-1)
+    assert all(row.status == "complete" for row in rows), [row.error for row in rows]
+    forms = {" ".join([str(row.precision), *(["fused"] if "fused blocks" in row.versions else [])]) for row in rows}
+    trials = [Trial(row.design, row.seed, row.accuracy, row.seconds) for row in rows]
+    return trials, between(rows), ", ".join(sorted(forms))
+
+
+def between(rows: list[Any]) -> list[float]:
+    """Seconds that its worker spent on a trial, from the end of the one before to its own end, beside the training."""
+    of_owner: dict[str, list[Any]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: row.started):
+        of_owner[row.owner].append(row)
+    return [one.finished - before.finished - one.seconds for own in of_owner.values() for before, one in pairwise(own)]
+
+
+def agreement(ours: list[Trial], theirs: list[Trial]) -> tuple[float, float, float]:
+    """Difference of the mean accuracies, and the ends of its 95 % interval: paired by design and seed (Student)."""
+    of_theirs = {(trial.design, trial.seed): trial.accuracy for trial in theirs}
+    pairs = [(trial.accuracy, of_theirs[trial.design, trial.seed]) for trial in ours]
+    found = stats.ttest_rel(*zip(*pairs, strict=True)).confidence_interval()
+    return mean(one - other for one, other in pairs), float(found.low), float(found.high)
+
+
+def _report(kind: Kind, found: dict[str, list[Carried]]) -> str:
+    cold = {side: found[side][0] for side in SIDES}
+    warm = {side: found[side][1:] for side in SIDES}
+    rows = []
+    for side in SIDES:
+        trials = [trial for carried in warm[side] for trial in carried.trials]
+        accuracy = 100 * mean(trial.accuracy for trial in trials)
+        numbers = [spread([carried.an_hour for carried in warm[side]]), spread([one.wall for one in warm[side]])]
+        numbers += [figures(cold[side].wall), spread([trial.seconds for trial in trials]), f"{accuracy:.2f}"]
+        rows.append([side, warm[side][0].how, *numbers])
+    head = ["", "form", "trials an hour", "wall seconds", "with empty caches", "seconds a training", "top-1, %"]
+    by_round = [one.an_hour / other.an_hour for one, other in zip(warm["attnas"], warm["plain"], strict=True)]
+    every = {side: [trial for carried in found[side] for trial in carried.trials] for side in SIDES}
+    difference, low, high = (100 * value for value in agreement(every["attnas"], every["plain"]))
+    overhead = [seconds for carried in found["attnas"] for seconds in carried.between]
+    training = median(trial.seconds for trial in every["attnas"])
+    share = f", {100 * median(overhead) / training:.2g} % of a training" if overhead else ""
+    lines = [
+        f"### {kind.name.capitalize()} trials: {kind.backbone}, {kind.epochs} epochs, {len(kind.designs)} designs with "
+        f"{kind.seeds} seeds: {kind.trials} trials a set",
+        table(head, rows),
+        f"Ratio of trials an hour, attnas to plain, by rounds: {spread(by_round)}; wanted: 2 or more.",
+        f"Agreement: accuracy of attnas less plain {difference:+.2f} points (95 % interval {low:+.2f} to {high:+.2f}; "
+        f"{len(every['attnas'])} pairs of one design and seed).",
+        f"Engine and bookkeeping between trainings: {spread([1000 * value for value in overhead])} ms a trial{share}; "
+        "wanted: 2 % of a 5-second training or less.",
+    ]
+    return "\n\n".join(lines)
