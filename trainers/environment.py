@@ -32,13 +32,13 @@ def pick_device(name: str | None = None) -> torch.device:
     return device
 
 
-@lru_cache(maxsize=8)
 def hardware(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{_cpu_model()}, {torch.get_num_threads()} threads"
+    return f"{_cpu_model()}, {torch.get_num_threads()} threads"  # which may have been set since the last call
 
 
+@lru_cache(maxsize=1)
 def _cpu_model() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
