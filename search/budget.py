@@ -35,6 +35,10 @@ class Budget:
         if self.seconds is not None and not self.seconds > 0:
             raise BudgetError(f"time: {self.seconds} s given; allowed: above 0.")
 
+    def trainings(self, workers: int) -> int:
+        """At most so many for each of them; 1 where that is not known."""
+        return max(1, (self.trials or 0) // workers)
+
 
 def parse_duration(text: str, what: str = "time") -> float:
     """Seconds of `90`, `90s`, `15m`, `2h`, `1d`, `1h30m`. Raises `BudgetError` that says `what` was given so."""

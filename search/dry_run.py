@@ -36,7 +36,7 @@ def dry_run(
         found = store.studies.find(request.config(setting), name)
         study.sync()
         first = study.preview(1) or list(study.candidates.networks.values())[:1]
-        short = short_trial(first[0], setting)
+        short = short_trial(first[0], setting.decided(budget.trainings(workers)))
         work = _work(study, budget, short)
         left = sum(rung["left"] for rung in work)
         return {

@@ -189,7 +189,7 @@ def run(
     check_batch_size(setting.data, setting.recipe)  # before workers are started for it
     torch.set_num_threads(request.threads)
     # measured once: a state between rungs is of one way to train, whichever worker goes on from it
-    setting = setting.decided()
+    setting = setting.decided(budget.trainings(workers or 1))
     request = replace(request, precision=setting.precision, fused=setting.fused)
     with _storage_errors():
         study = request.study(setting, store)  # may refuse, and a refused study leaves no name behind

@@ -40,9 +40,10 @@ class Setting:
     precision: str = "auto"
     fused: bool | None = None
 
-    def decided(self) -> Setting:
-        """With `precision` and `fused` as they are measured to be fastest here, where they are not given."""
-        options: dict[str, Any] = {"precision": self.precision, "fused": self.fused}
+    def decided(self, trainings: int = 1) -> Setting:
+        """With `precision` and `fused` as they are measured to be fastest here, where they are not given, for a process
+        with so many `trainings`."""
+        options: dict[str, Any] = {"precision": self.precision, "fused": self.fused, "trainings": trainings}
         way = way_of(self.data, self.recipe, backbone=self.backbone, device=pick_device(self.device), **options)
         return replace(self, precision=way.precision, fused=way.fused)
 

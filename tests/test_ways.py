@@ -9,12 +9,14 @@ import pytest
 import torch
 from conftest import make_blobs
 
+from search.budget import Budget
+from search.objective import Setting
 from search_space import AttentionDesign, UserError
 from trainers import train, ways
 from trainers.cifar_resnet import CifarResNet
 from trainers.recipe import Recipe
 from trainers.small_shapes import Shape
-from trainers.ways import FEW_STEPS, Way, default_way, fastest, pick_precision, pick_way
+from trainers.ways import FEW_STEPS, MANY_STEPS, Way, default_way, fastest, pick_precision, pick_way
 
 CPU = torch.device("cpu")
 PLAIN, ROWS = Way("float32", "contiguous"), Way("float32", "channels_last")
@@ -65,7 +67,7 @@ def measured(monkeypatch, tmp_path):
     ways._of_this_process.cache_clear()
 
 
-def picked(precision: str = "auto", fused: bool | None = None, name: str = "resnet8", steps: int = FEW_STEPS) -> Way:
+def picked(precision: str = "auto", fused: bool | None = None, name: str = "resnet8", steps: int = MANY_STEPS) -> Way:
     return pick_way(precision, fused, name=name, image_size=32, batch_size=16, steps=steps, device=CPU)
 
 
@@ -96,8 +98,23 @@ def test_what_was_not_measured_yet_is_and_what_was_stays(measured, tmp_path):
 
 
 def test_a_short_training_is_not_worth_a_measurement_of_its_network(measured):
-    assert picked(steps=FEW_STEPS - 1) == HALF and picked("float32", steps=1) == PLAIN
+    assert picked(steps=MANY_STEPS - 1) == HALF and picked("float32", steps=1) == PLAIN
     assert measured.asked == [[default_way("float32"), default_way("bfloat16")]]  # of the ResNet-8, for any network
+
+
+def test_what_is_known_already_is_used_by_all_but_the_shortest(measured):
+    assert picked() == HALF_FUSED
+    assert picked(steps=FEW_STEPS) == HALF_FUSED and picked(steps=FEW_STEPS - 1) == HALF
+    assert picked(name="resnet20", steps=FEW_STEPS) == HALF
+
+
+def test_many_short_trainings_of_a_process_are_worth_what_a_long_one_is(measured):
+    blobs = make_blobs(seed=0)  # 180 images
+    recipe = Recipe(name="short", epochs=10, batch_size=18, learning_rate=0.05)
+    setting = Setting(blobs, "resnet8", recipe, device="cpu")
+    assert setting.decided().fused is False and setting.decided(MANY_STEPS // 100).fused is True
+    assert Budget(trials=41).trainings(workers=2) == 20
+    assert Budget(trials=1).trainings(workers=2) == Budget(trials=None, seconds=9.0).trainings(workers=2) == 1
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"a": 1}', "null"])
@@ -118,7 +135,7 @@ def test_a_network_without_a_block_that_can_be_fused_is_trained_as_it_is(tmp_pat
     """A real measurement."""
     monkeypatch.setenv("ATTNAS_CACHE", str(tmp_path))
     ways._of_this_process.cache_clear()
-    options = {"name": "convnext_atto", "image_size": 32, "batch_size": 2, "steps": FEW_STEPS, "device": CPU}
+    options = {"name": "convnext_atto", "image_size": 32, "batch_size": 2, "steps": MANY_STEPS, "device": CPU}
     way = pick_way("float32", None, **options)
     assert way.precision == "float32" and not way.fused and not caplog.text
     with pytest.raises(UserError, match=r"--fuse"):

@@ -106,15 +106,16 @@ def way_of(
     device: torch.device,
     precision: str = "auto",
     fused: bool | None = None,
+    trainings: int = 1,
 ) -> Way:
-    """How `train` carries out a training of this recipe, however early it is stopped."""
+    """How `train` carries out a training of this recipe, however early it is stopped, if a process has so many."""
     return pick_way(
         precision,
         fused,
         name=backbone,
         image_size=data.image_size,
         batch_size=recipe.batch_size,
-        steps=recipe.epochs * steps_an_epoch(data, recipe),
+        steps=trainings * recipe.epochs * steps_an_epoch(data, recipe),
         device=device,
     )
 

@@ -29,8 +29,10 @@ from trainers.recipe import PROXY
 from trainers.whole_files import whole
 
 FEW_STEPS = 300
-"""Of a shorter training no measurement, and no compiling, pays: it has the layout of its precision, and no fused block
-unless told."""
+"""A process with fewer steps in all does not win back what compiling costs it: it has the layout of its precision, and
+no fused block unless told."""
+MANY_STEPS = 2000
+"""Only from here on does a measurement pay; a process with fewer steps uses what is known already."""
 
 _LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 _HALF_IS_WORTH = 1.15  # bfloat16 must win by more than a noisy machine varies, for it costs digits
@@ -71,28 +73,33 @@ def pick_way(
     steps: int,
     device: torch.device,
 ) -> Way:
-    """The fastest way to train the network `name` for `steps` in this precision (`auto`: in any), with or without fused
-    blocks (None: either).
+    """The fastest way to train the network `name` in this precision (`auto`: in any), with or without fused blocks
+    (None: either). `steps` are all that a process will train so, in however many trainings.
 
     Raises:
         UserError: no such precision; or fused blocks were asked for and can't be compiled here, or there are none.
     """
     check_precision(precision)
-    if steps < FEW_STEPS:
+    ways = _possible(precision, fused, name, device)
+    network = (name, image_size, batch_size, device)
+    if steps < FEW_STEPS or (steps < MANY_STEPS and not _is_known(ways, *network)):
         default = default_way(pick_precision(precision, device))
         if not fused:
             return default
         ways = [replace(default, fused=True)]
-    else:
-        precisions = PRECISIONS if precision == "auto" else (precision,)
-        fusions = (False, True) if fused is None else (fused,)
-        ways = [Way(one, layout, fusion) for one in precisions for layout in _layouts(one) for fusion in fusions]
-        if device.type == "cuda" and not is_factory(name):  # who knows what a function of the user's does
-            ways += [replace(way, captured=True) for way in ways]
-    seconds = _known_or_measured(ways, name, image_size, batch_size, device)
+    seconds = _known_or_measured(ways, *network)
     if fused and not any(way.fused for way in seconds):
         raise UserError(f"fused blocks of {name!r} were asked for (--fuse) and can't be had here: see above.")
     return fastest(seconds) if seconds else default_way(pick_precision(precision, device))
+
+
+def _possible(precision: str, fused: bool | None, name: str, device: torch.device) -> list[Way]:
+    precisions = PRECISIONS if precision == "auto" else (precision,)
+    fusions = (False, True) if fused is None else (fused,)
+    ways = [Way(one, layout, fusion) for one in precisions for layout in _layouts(one) for fusion in fusions]
+    if device.type == "cuda" and not is_factory(name):  # who knows what a function of the user's does
+        ways += [replace(way, captured=True) for way in ways]
+    return ways
 
 
 def pick_precision(wanted: str, device: torch.device) -> str:
@@ -137,8 +144,18 @@ def _known_or_measured(
     ways: Sequence[Way], name: str, image_size: int, batch_size: int, device: torch.device
 ) -> dict[Way, float]:
     """Seconds of a training step of each way; those that can't be had here are left out."""
-    key = f"{hardware(device)}, torch {versions()['torch']}, {versioned(name)} at {image_size}, batch {batch_size}"
+    key = _key(name, image_size, batch_size, device)
     return _of_this_process(tuple(ways), key, name, image_size, batch_size, device)
+
+
+def _is_known(ways: Sequence[Way], name: str, image_size: int, batch_size: int, device: torch.device) -> bool:
+    known = _read().get(_key(name, image_size, batch_size, device), {})
+    return all(str(way) in known for way in ways)
+
+
+def _key(name: str, image_size: int, batch_size: int, device: torch.device) -> str:
+    """Of all that a measurement depends on."""
+    return f"{hardware(device)}, torch {versions()['torch']}, {versioned(name)} at {image_size}, batch {batch_size}"
 
 
 @lru_cache(maxsize=64)

@@ -26,8 +26,10 @@ from search_space import NONE
 from trainers.backbones import initialised
 from trainers.recipe import PROXY, Recipe
 
-WORKERS = 2
-SIDES = ("plain", "attnas")
+CORES = 2
+PLAIN, OURS, ONE = "plain", "attnas", "attnas, one worker"
+SIDES = (PLAIN, OURS, ONE)
+_WORKERS = {PLAIN: CORES, OURS: CORES, ONE: 1}  # with as many threads as there are cores for each
 _ROOT = Path(__file__).parents[2]
 
 
@@ -76,8 +78,8 @@ class Carried:
 
 _DESIGNS = ("none", "avg/mlp-r4", "avg/conv1d", "dct-top4/mlp-r4")
 KINDS = (
-    Kind("short", "resnet8", 2, _DESIGNS, 3),
-    Kind("long", "resnet20", 6, _DESIGNS[:2], 2),
+    Kind("short", "resnet8", 3, _DESIGNS, 3),
+    Kind("long", "resnet20", 4, _DESIGNS[:2], 2),
 )
 SMALL = (Kind("small", "resnet8", 1, _DESIGNS[:2], 2, image_size=16),)
 
@@ -89,9 +91,11 @@ def section(scale: Scale) -> str:
 
 Plain ([plain.py](speed/plain.py), [plain_tune.py](speed/plain_tune.py)): PIL and torchvision in a `DataLoader` with one
 worker, eager PyTorch in the form that is fastest here, Ray Tune with a process for each trial. attnas: `attnas search
---workers {WORKERS} --no-halving` with the designs as its warm start. From the start of the first process to the end of
-the last, in turn; median (least to most) of n = {scale.repeats} sets with new seeds, after one with empty caches, which
-is given apart. Images: {scale.data.rpartition("/")[2]}, decoded already for both."""
+--workers {CORES} --no-halving` with the designs as its warm start; *{ONE}*: one process on {CORES} cores
+instead of one on each. From the start of the first process to the end of the last, in turn; median (least to most) of
+n = {scale.repeats} sets with new seeds. A set before them has empty caches and is given apart; what attnas measures
+once of a machine and a network, how it trains fastest, is a part of that. Images: {scale.data.rpartition("/")[2]},
+decoded already for both."""
     return "\n\n".join([head, scale.where("torchvision", "timm", "ray"), *parts])
 
 
@@ -108,7 +112,8 @@ def _of_kind(kind: Kind, scale: Scale) -> str:
         for repeat in range(scale.repeats + 1):
             for side in SIDES if repeat % 2 else SIDES[::-1]:
                 seeds = list(range(repeat * kind.seeds, (repeat + 1) * kind.seeds))
-                carried = carry_out(side, kind, seeds, scale.data, form, Path(kept, side))
+                cache = Path(kept, side.replace(" ", "-"))
+                carried = carry_out(side, kind, seeds, scale.data, form, cache, first=repeat == 0)
                 found[side].append(carried)
                 scale.say(f"{kind.name}, {side}, {repeat}: {carried.wall:.1f} s")
     return _report(kind, found)
@@ -129,16 +134,20 @@ def fastest(kind: Kind) -> Form:
     return min(FORMS, key=lambda form: min(times[form].wall))
 
 
-def carry_out(side: str, kind: Kind, seeds: list[int], data: str, form: Form, kept: Path) -> Carried:
+def carry_out(side: str, kind: Kind, seeds: list[int], data: str, form: Form, kept: Path, *, first: bool) -> Carried:
     """`kept` is the folder of what the side keeps between runs: decoded images, measurements, compiled programs."""
     with tempfile.TemporaryDirectory(prefix="ab-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        command = _plain(kind, seeds, data, form, folder) if side == "plain" else _ours(kind, seeds, data, folder)
+        workers = _WORKERS[side]
+        ours = _ours(kind, seeds, data, folder, workers)
+        command = _plain(kind, seeds, data, form, folder) if side == PLAIN else ours
         own = {"ATTNAS_CACHE": str(kept), "TORCHINDUCTOR_CACHE_DIR": str(kept / "inductor")}
-        own |= {"RAY_TMPDIR": name, "TMPDIR": name, "OMP_NUM_THREADS": "1"}
+        own |= {"RAY_TMPDIR": name, "TMPDIR": name, "OMP_NUM_THREADS": str(CORES // workers)}
         own["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
         wall = _run(command, os.environ | own, folder)
-        trials, between, how = _plain_trials(folder, form) if side == "plain" else _our_trials(folder)
+        if first and side != PLAIN:
+            wall += _run(_measuring(kind, CORES // workers), os.environ | own, folder)
+        trials, between, how = _plain_trials(folder, form) if side == PLAIN else _our_trials(folder)
     asked = {(design, seed) for design in kind.designs for seed in seeds}
     assert {(trial.design, trial.seed) for trial in trials} == asked, (side, trials)
     return Carried(wall, trials, between, how)
@@ -166,7 +175,7 @@ def _run(command: list[str], environment: dict[str, str], folder: Path) -> float
 
 def _plain(kind: Kind, seeds: list[int], data: str, form: Form, folder: Path) -> list[str]:
     asked = {"designs": kind.designs, "seeds": seeds, "backbone": kind.backbone, "recipe": {"epochs": kind.epochs}}
-    asked |= {"data": data, "image_size": kind.image_size, "form": form, "workers": WORKERS}
+    asked |= {"data": data, "image_size": kind.image_size, "form": form, "workers": CORES}
     asked |= {"loader_workers": 1, "folder": str(folder)}
     return [sys.executable, "-W", "ignore", "-m", "benchmarks.speed.plain_tune", json.dumps(asked)]
 
@@ -177,14 +186,25 @@ def _plain_trials(folder: Path, form: Form) -> tuple[list[Trial], list[float], s
     return trials, [], str(form)
 
 
-def _ours(kind: Kind, seeds: list[int], data: str, folder: Path) -> list[str]:
+def _ours(kind: Kind, seeds: list[int], data: str, folder: Path, workers: int) -> list[str]:
     designs = folder / "designs.txt"
     designs.write_text("\n".join(kind.designs))
     words = ["search", "--data", data, "--backbone", kind.backbone, "--image-size", kind.image_size]
     words += ["--epochs", kind.epochs, "--no-halving", "--axis", "squeeze=none", "--warm-start", designs]
-    words += ["--trials", kind.trials, "--replicates", len(seeds), "--seed", seeds[0], "--workers", WORKERS]
-    words += ["--storage", f"sqlite:///{folder}/rows.db"]
+    words += ["--trials", kind.trials, "--replicates", len(seeds), "--seed", seeds[0]]
+    words += ["--workers", workers, "--threads", CORES // workers, "--storage", f"sqlite:///{folder}/rows.db"]
     return [sys.executable, "-m", "search", *map(str, words)]
+
+
+def _measuring(kind: Kind, threads: int) -> list[str]:
+    """Of the ways to train the network, as a search with more trainings begins by it."""
+    options = {"name": kind.backbone, "image_size": kind.image_size, "batch_size": kind.recipe.batch_size}
+    code = f"""
+import torch
+from trainers.ways import MANY_STEPS, pick_way
+torch.set_num_threads({threads})
+pick_way("auto", None, steps=MANY_STEPS, device=torch.device("cpu"), **{options})"""
+    return [sys.executable, "-c", code]
 
 
 def _our_trials(folder: Path) -> tuple[list[Trial], list[float], str]:
@@ -225,20 +245,26 @@ def _report(kind: Kind, found: dict[str, list[Carried]]) -> str:
         numbers += [figures(cold[side].wall), spread([trial.seconds for trial in trials]), f"{accuracy:.2f}"]
         rows.append([side, warm[side][0].how, *numbers])
     head = ["", "form", "trials an hour", "wall seconds", "with empty caches", "seconds a training", "top-1, %"]
-    by_round = [one.an_hour / other.an_hour for one, other in zip(warm["attnas"], warm["plain"], strict=True)]
+    by_round = _ratios(warm[OURS], warm[PLAIN])
     every = {side: [trial for carried in found[side] for trial in carried.trials] for side in SIDES}
-    difference, low, high = (100 * value for value in agreement(every["attnas"], every["plain"]))
-    overhead = [seconds for carried in found["attnas"] for seconds in carried.between]
-    training = median(trial.seconds for trial in every["attnas"])
+    difference, low, high = (100 * value for value in agreement(every[OURS], every[PLAIN]))
+    overhead = [seconds for carried in found[OURS] for seconds in carried.between]
+    training = median(trial.seconds for trial in every[OURS])
     share = f", {100 * median(overhead) / training:.2g} % of a training" if overhead else ""
     lines = [
         f"### {kind.name.capitalize()} trials: {kind.backbone}, {kind.epochs} epochs, {len(kind.designs)} designs with "
         f"{kind.seeds} seeds: {kind.trials} trials a set",
         table(head, rows),
-        f"Ratio of trials an hour, attnas to plain, by rounds: {spread(by_round)}; wanted: 2 or more.",
+        f"Ratio of trials an hour, attnas to plain, by rounds: {spread(by_round)}; wanted: 2 or more. One worker on "
+        f"{CORES} cores to a worker on each: {spread(_ratios(warm[ONE], warm[OURS]))}.",
         f"Agreement: accuracy of attnas less plain {difference:+.2f} points (95 % interval {low:+.2f} to {high:+.2f}; "
         f"{len(every['attnas'])} pairs of one design and seed).",
         f"Engine and bookkeeping between trainings: {spread([1000 * value for value in overhead])} ms a trial{share}; "
         "wanted: 2 % of a 5-second training or less.",
     ]
     return "\n\n".join(lines)
+
+
+def _ratios(ours: list[Carried], theirs: list[Carried]) -> list[float]:
+    """Of trials an hour, by rounds."""
+    return [one.an_hour / other.an_hour for one, other in zip(ours, theirs, strict=True)]
