@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from search_space import bases
 from search_space.design import AttentionDesign
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _constant(function: Function) -> Function:
+    """What `torch.compiler.assume_constant_result` does: compile and export keep the results as constants. That one
+    imports the compiler to set this mark, a second for every process, of which most compile nothing."""
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
 
 
 def basis_rows(
@@ -30,7 +40,7 @@ def entries_of_channels(design: AttentionDesign, channels: int, device: torch.de
     return _constant_entries(design, channels, device)[0]
 
 
-@torch.compiler.assume_constant_result
+@_constant
 def analysis_matrices(
     wavelet: str, depth: int, pixels: int, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, ...]:
@@ -39,13 +49,13 @@ def analysis_matrices(
     return make(wavelet, depth, pixels, dtype, device)
 
 
-# compile and export keep the results as constants; tuples, because Dynamo takes one bare tensor of a function only
-@torch.compiler.assume_constant_result
+# tuples, because Dynamo takes one bare tensor of a function only
+@_constant
 def _constant_rows(*of: Any) -> tuple[Tensor]:
     return ((_made_rows if torch.compiler.is_compiling() else _kept_rows)(*of),)
 
 
-@torch.compiler.assume_constant_result
+@_constant
 def _constant_entries(design: AttentionDesign, channels: int, device: torch.device) -> tuple[Tensor]:
     return (torch.from_numpy(bases.entry_of_channel(design, channels, design.entries)).to(device),)
 
