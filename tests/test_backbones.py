@@ -1,6 +1,7 @@
 """Networks that carry a design."""
 
 import hashlib
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -8,11 +9,14 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from timm.models import resnet
+from torch import nn
 
 from search_space import NONE, PRESETS, AttentionDesign, DesignError, Site, UserError
 from search_space.module import Attention
-from trainers import backbone, sites
+from trainers import backbone, cifar_resnet, sites
 from trainers.backbones import source_digest
+from trainers.parts import PARTS, UNPLACED, class_name
 
 
 @pytest.mark.parametrize(
@@ -39,6 +43,43 @@ def test_every_residual_block_carries_the_design_and_the_network_trains(name):
     logits.sum().backward()
     assert logits.shape == (2, 7)
     assert all(parameter.grad is not None for parameter in net.parameters())
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(cifar_resnet.BasicBlock, resnet.BasicBlock), (cifar_resnet.Bottleneck, resnet.Bottleneck)]
+)
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("gated", [False, True], ids=["", "gated"])
+def test_the_blocks_for_small_images_are_timms_to_the_bit(ours, theirs, stride, gated):
+    channels = 8 if stride == 2 else 4 * ours.expansion
+    found = []
+    for make in (ours, theirs):
+        torch.manual_seed(0)
+        shortcut = nn.Conv2d(channels, 4 * ours.expansion, 1, stride) if stride == 2 else None
+        block = make(channels, 4, stride, shortcut)
+        block.se = PRESETS["eca"].layer(4 * ours.expansion) if gated else None
+        x = torch.randn(2, channels, 9, 9, requires_grad=True)
+        out = block(x)
+        out.square().sum().backward()
+        found.append((out, x.grad, block.state_dict()))
+    (out, grad, weights), (their_out, their_grad, their_weights) = found
+    assert torch.equal(out, their_out) and torch.equal(grad, their_grad)
+    assert list(weights) == list(their_weights) and all(map(torch.equal, weights.values(), their_weights.values()))
+
+
+@pytest.mark.parametrize("name", [*PARTS, *sorted(UNPLACED)])
+def test_every_block_of_the_table_is_a_class_that_there_is(name):
+    module, _, own = name.rpartition(".")
+    found = getattr(importlib.import_module(module if module.startswith("trainers.") else f"timm.models.{module}"), own)
+    assert class_name(found.__new__(found)) == name
+
+
+def test_a_search_on_small_images_imports_neither_timm_nor_a_compiler():
+    """Each would add a second to every process of it."""
+    unwanted = {"timm", "torchvision", "torch._dynamo"}
+    code = f"import sys, search.worker_process, trainers.proxy; print({unwanted} & {{*sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_the_gate_stands_after_the_last_norm_and_before_the_shortcut():
@@ -94,7 +135,7 @@ def test_an_unknown_or_unfit_backbone_is_refused_and_others_are_named(name, word
 
 def test_timm_imports_beside_a_cpu_only_torch():
     """A fresh process, as a user's: torchvision's wheel may lack its operators there."""
-    code = "from trainers.backbones import backbone; import timm; print(timm.is_model('resnet50'))"
+    code = "from trainers.timm_import import prepare; prepare(); import timm; print(timm.is_model('resnet50'))"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
 

@@ -17,6 +17,7 @@ from benchmarks.speed.levels import level_by_level
 from benchmarks.speed.scale import Scale
 from benchmarks.tables import middle_half, spread, write_section
 from search_space import AttentionDesign, build
+from trainers import cifar_resnet
 from trainers.augment import normalise
 from trainers.data import Split
 from trainers.fused_kernels import plainly
@@ -166,7 +167,7 @@ def test_what_the_loop_costs_is_a_ratio_for_each_way(task):
 def test_blocks_have_the_layer_of_timm_that_their_attn_layer_names(task, name):
     net = task.network()
     attention.put_timm_layers(net, name)
-    blocks = [block for block in net.modules() if isinstance(block, BasicBlock)]
+    blocks = [block for block in net.modules() if isinstance(block, cifar_resnet.BasicBlock)]
     own = [BasicBlock(channels, channels, attn_layer=name).se for channels in (16, 32, 64)]
     assert list(map(repr, (block.se for block in blocks))) == list(map(repr, own))
 

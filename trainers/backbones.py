@@ -20,10 +20,6 @@ from trainers.parts import PARTS, unplaced
 from trainers.small_shapes import SMALL
 from trainers.timm_import import prepare
 
-prepare()
-import timm  # noqa: E402
-from timm.models import is_model_in_modules  # noqa: E402
-
 __all__ = [
     "BackboneError",
     "CifarResNet",
@@ -144,6 +140,14 @@ def _bridged(design: AttentionDesign | Layered) -> bool:
     return isinstance(design, AttentionDesign) and design.squeeze == "ba"
 
 
+def _timm() -> Any:
+    """Imported by who asks for a network of its: for the others' processes that would be a second lost."""
+    prepare()
+    import timm
+
+    return timm
+
+
 def _plain(name: str, num_classes: int, drop_path: float = 0.0) -> nn.Module:
     if drop_path and (is_factory(name) or name in SMALL):
         raise _no_depth(name, drop_path)
@@ -151,7 +155,8 @@ def _plain(name: str, num_classes: int, drop_path: float = 0.0) -> nn.Module:
         return build_factory(name, num_classes)
     if name in SMALL:
         return CifarResNet(SMALL[name], num_classes)
-    if not is_model_in_modules(name, MODULES):
+    timm = _timm()
+    if not timm.models.is_model_in_modules(name, MODULES):
         raise BackboneError(_unknown(name))
     depth: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
     try:
@@ -197,6 +202,7 @@ def _places(name: str, net: nn.Module, placement: str, *, bridged: bool, moved: 
 
 
 def _unknown(name: str) -> str:
+    timm = _timm()
     known = [*SMALL, *timm.list_models(module=MODULES)]
     near = difflib.get_close_matches(name, known, n=3)
     what = "has no known place for attention" if timm.is_model(name) else "does not exist"
@@ -210,10 +216,11 @@ def _allowed() -> str:
 
 def _no_place(name: str) -> str:
     if is_factory(name):
+        blocks = dict.fromkeys(block.rpartition(".")[2] for block in PARTS)
         return (
             f"backbone {name!r}: no place for attention. Either let the factory take attn_layer (channels -> module) "
             "and put what it returns where attention belongs, or build the network of timm's residual blocks "
-            f"({', '.join(dict.fromkeys(block.__name__ for block in PARTS))})."
+            f"({', '.join(blocks)})."
         )
     return f"backbone {name!r}: its blocks have no known place for attention; allowed: {_allowed()}."
 
@@ -273,6 +280,7 @@ def _run(name: str, net: nn.Module, image_size: int) -> object:
 
 def _made(name: str) -> str:
     """Self-attention with positions takes one size of images, or its multiples."""
+    timm = _timm()
     known = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
     return f"; timm made it for {known.input_size[-1]} pixels." if known else ""
 

@@ -1,18 +1,74 @@
-"""ResNets for small images, built of timm's blocks."""
+"""ResNets for small images. Their blocks have the modules and names of timm's, whose import takes a second."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
 from trainers.small_shapes import Shape
-from trainers.timm_import import prepare
 
-prepare()
-from timm.models.resnet import BasicBlock, Bottleneck  # noqa: E402
+
+class _Block(nn.Module):
+    """Convolutions, attention in the slot `se`, the shortcut `downsample` if it is not the identity."""
+
+    se: nn.Module | None
+    downsample: nn.Module | None
+
+    def _finish(self, branch: Tensor, x: Tensor, activation: nn.Module) -> Tensor:
+        if self.se is not None:
+            branch = self.se(branch)
+        branch += x if self.downsample is None else self.downsample(x)
+        out: Tensor = activation(branch)
+        return out
+
+
+class BasicBlock(_Block):
+    """Two 3x3 convolutions (He et al. 2016, figure 5 left)."""
+
+    expansion = 1
+
+    def __init__(self, channels: int, width: int, stride: int = 1, downsample: nn.Module | None = None) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, width, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.act1 = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.se = None
+        self.act2 = nn.ReLU(inplace=True)
+        self.downsample = downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch = self.act1(self.bn1(self.conv1(x)))
+        return self._finish(self.bn2(self.conv2(branch)), x, self.act2)
+
+
+class Bottleneck(_Block):
+    """A 3x3 convolution, which has the stride, between two of 1x1 (He et al. 2016, figure 5 right)."""
+
+    expansion = 4
+
+    def __init__(self, channels: int, width: int, stride: int = 1, downsample: nn.Module | None = None) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.act1 = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.act2 = nn.ReLU(inplace=True)
+        self.conv3 = nn.Conv2d(width, width * self.expansion, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(width * self.expansion)
+        self.se = None
+        self.act3 = nn.ReLU(inplace=True)
+        self.downsample = downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch = self.act1(self.bn1(self.conv1(x)))
+        branch = self.act2(self.bn2(self.conv2(branch)))
+        return self._finish(self.bn3(self.conv3(branch)), x, self.act3)
 
 
 class CifarResNet(nn.Module):
-    """ResNet for small images: 3x3 stem, no max pooling, timm's blocks, 1x1-convolution shortcuts (option B)."""
+    """ResNet for small images: 3x3 stem, no max pooling, 1x1-convolution shortcuts (option B)."""
 
     def __init__(self, shape: Shape, num_classes: int) -> None:
         super().__init__()

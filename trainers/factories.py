@@ -20,6 +20,7 @@ from typing import Any
 from torch import nn
 
 from trainers.families import BackboneError, Place
+from trainers.timm_import import prepare
 
 
 def is_factory(name: str) -> bool:
@@ -107,6 +108,7 @@ def _load(name: str) -> tuple[Callable[..., Any], str]:
     if here not in sys.path and "" not in sys.path:
         sys.path.insert(0, here)  # as `python -m` does; a console script has its own folder there instead
     try:
+        prepare()  # it may well import timm
         module = importlib.import_module(module_name)
     except Exception as error:
         raise BackboneError(

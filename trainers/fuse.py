@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -9,10 +10,7 @@ from torch import Tensor, nn
 
 from trainers.fused_kernels import Run
 from trainers.fused_norm import folds, norm_gate_add, normalises
-from trainers.timm_import import prepare
-
-prepare()
-from timm.models.resnet import BasicBlock, Bottleneck  # noqa: E402
+from trainers.parts import class_name
 
 
 def fuse(net: nn.Module, run: Run) -> int:
@@ -22,18 +20,36 @@ def fuse(net: nn.Module, run: Run) -> int:
     """
     number = 0
     for module in list(net.modules()):
-        fused = _FUSED.get(type(module))
+        own: Any = type(module)
+        fused = _FUSED.get(class_name(module))
         if fused is not None and fused.can(module):
-            module.__class__ = fused
+            module.__class__ = _class_of(own, fused)
             setattr(module, "run", run)  # noqa: B010  of the class that it has now
             number += 1
     return number
 
 
-class _Fused(nn.Module):
-    run: Run
+@lru_cache(maxsize=32)
+def _class_of(plain: Any, fused: Any) -> Any:
+    return type(f"Fused{plain.__name__}", (fused, plain), {})
 
-    def _finish(self, y: Tensor, norm: nn.Module, gate: nn.Module | None, skip: Tensor | None) -> Tensor:
+
+class _Fused(nn.Module):
+    """What a block is besides its own class."""
+
+    run: Run
+    conv1: nn.Module
+    conv2: nn.Module
+    bn1: nn.Module
+    bn2: nn.Module
+    se: nn.Module | None
+    downsample: nn.Module | None
+
+    def _as_before(self, x: Tensor) -> Tensor:
+        out: Tensor = super().forward(x)
+        return out
+
+    def _finish_fused(self, y: Tensor, norm: nn.Module, gate: nn.Module | None, skip: Tensor | None) -> Tensor:
         if folds(gate):
             return norm_gate_add(y, norm, gate, skip, run=self.run)
         assert gate is not None
@@ -41,32 +57,35 @@ class _Fused(nn.Module):
         return (gated if skip is None else gated + skip).relu()
 
 
-class FusedBasicBlock(BasicBlock, _Fused):
+class _FusedBasicBlock(_Fused):
     @staticmethod
     def can(block: nn.Module) -> bool:
         return _plain(block, ("bn1", "bn2"), ("act1", "act2"))
 
     def forward(self, x: Tensor) -> Tensor:
         if not torch.is_grad_enabled():
-            return super().forward(x)
+            return self._as_before(x)
         y = self.conv2(norm_gate_add(self.conv1(x), self.bn1, run=self.run))
-        return self._finish(y, self.bn2, self.se, x if self.downsample is None else self.downsample(x))
+        return self._finish_fused(y, self.bn2, self.se, x if self.downsample is None else self.downsample(x))
 
 
-class FusedBottleneck(Bottleneck, _Fused):
+class _FusedBottleneck(_Fused):
+    conv3: nn.Module
+    bn3: nn.Module
+
     @staticmethod
     def can(block: nn.Module) -> bool:
         return _plain(block, ("bn1", "bn2", "bn3"), ("act1", "act2", "act3"))
 
     def forward(self, x: Tensor) -> Tensor:
         if not torch.is_grad_enabled():
-            return super().forward(x)
+            return self._as_before(x)
         y = norm_gate_add(self.conv1(x), self.bn1, run=self.run)
         y = self.conv3(norm_gate_add(self.conv2(y), self.bn2, run=self.run))
-        return self._finish(y, self.bn3, self.se, x if self.downsample is None else self.downsample(x))
+        return self._finish_fused(y, self.bn3, self.se, x if self.downsample is None else self.downsample(x))
 
 
-class FusedSequential(nn.Sequential, _Fused):
+class _FusedSequential(_Fused):
     """Stems and shortcuts: every batch norm, with the ReLU behind it."""
 
     @staticmethod
@@ -75,8 +94,8 @@ class FusedSequential(nn.Sequential, _Fused):
 
     def forward(self, x: Tensor) -> Tensor:
         if not torch.is_grad_enabled():
-            return super().forward(x)
-        modules = list(self)
+            return self._as_before(x)
+        modules = list(self.children())
         while modules:
             module = modules.pop(0)
             if isinstance(module, nn.BatchNorm2d) and normalises(module) and not _hooked(module):
@@ -88,10 +107,12 @@ class FusedSequential(nn.Sequential, _Fused):
         return x
 
 
-_FUSED: dict[type[nn.Module], Any] = {
-    BasicBlock: FusedBasicBlock,
-    Bottleneck: FusedBottleneck,
-    nn.Sequential: FusedSequential,
+_FUSED: dict[str, Any] = {
+    "trainers.cifar_resnet.BasicBlock": _FusedBasicBlock,
+    "trainers.cifar_resnet.Bottleneck": _FusedBottleneck,
+    "resnet.BasicBlock": _FusedBasicBlock,
+    "resnet.Bottleneck": _FusedBottleneck,
+    "torch.nn.modules.container.Sequential": _FusedSequential,
 }
 
 
@@ -99,7 +120,7 @@ def _plain(block: nn.Module, norms: tuple[str, ...], activations: tuple[str, ...
     """Whether nothing but convolutions, batch norms and ReLUs is in the block, and nobody listens to those we pass by
     (as the bridge of `ba` does)."""
     passed_by = [getattr(block, name) for name in (*norms, *activations)]
-    between = [getattr(block, name) for name in ("drop_block", "aa", "drop_path")]
+    between = [getattr(block, name, None) for name in ("drop_block", "aa", "drop_path")]  # ours have none
     return (
         all(normalises(getattr(block, name)) for name in norms)
         and all(type(getattr(block, name)) is nn.ReLU for name in activations)

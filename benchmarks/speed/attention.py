@@ -15,6 +15,7 @@ from benchmarks.speed.scale import Scale
 from benchmarks.tables import figures, middle_half, table
 from search_space import NONE, AttentionDesign
 from trainers.backbones import initialised
+from trainers.cifar_resnet import BasicBlock
 from trainers.fuse import fuse
 from trainers.fused_kernels import compiled
 from trainers.recipe import PROXY
@@ -22,7 +23,6 @@ from trainers.timm_import import prepare
 
 prepare()
 from timm.layers import create_attn  # noqa: E402
-from timm.models.resnet import BasicBlock  # noqa: E402
 
 DESIGNS = {
     "none": NONE,

@@ -19,10 +19,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from search_space import AttentionDesign
-from trainers.backbones import initialised  # imports torchvision as this machine needs it
+from trainers.backbones import initialised
 from trainers.recipe import Recipe
+from trainers.timm_import import prepare
 
-from torchvision import transforms  # isort: skip
+prepare()
+from torchvision import transforms  # noqa: E402
 
 
 class Form(NamedTuple):

@@ -28,7 +28,7 @@ from search_space.squeeze import squeeze_only
 from trainers.fused_kernels import Norm, Run, compiled, listen, spread
 from trainers.fused_norm import folds
 
-FORMS = (Form("bfloat16", "channels_last"), Form("float32", "channels_last"), Form("float32", "contiguous"))
+FORMS = (Form("bfloat16", "channels_last"), Form("float32", "contiguous"))  # those in which searches train
 Step = Callable[[], object]
 
 
@@ -95,8 +95,8 @@ def section(scale: Scale) -> str:
             for squeeze, design in chosen.items():
                 found += measure(squeeze, design, size, form, scale)
             _write(found, path)
-    ratios = ["module", "fused", "fused, all", "by levels"]
-    head = ["squeeze", "coefficients", "designs", *(name for one in ratios for name in (one, "both ways"))]
+    ratios = [name for one in ("module", "fused", "fused, all") for name in (one, "both ways")]
+    head = ["squeeze", "coefficients", "designs", *ratios, "by levels"]
     parts = [
         f"{form}:\n\n{table(head, list(rows([one for one in found if one.form == str(form)])))}"
         for form in dict.fromkeys(one.form for one in found)
@@ -111,7 +111,7 @@ each squeeze in turn with the pools, n = {_rounds(scale)}, median. *Module*: its
 fused block computes batch norm's statistics, the pool, and the squeeze, over the same passes without the squeeze;
 *fused, all*: over the faster pool alone. *Both ways*: forward and backward. The worst over the designs of a row and the
 sizes; wanted: 1.10 or less for up to 8 coefficients. *By levels*: the time of a transform level by level, or of a
-product as large as the map, over that of the module; the median. Every number: [{path.name}]({path.name}).
+product as large as the map, over that of the module, forward; the median. Every number: [{path.name}]({path.name}).
 
 {scale.where("pywavelets")}
 
@@ -131,7 +131,7 @@ def rows(found: list[Measured]) -> Iterator[list[str]]:
     for (family, coefficients), group in sorted(groups.items(), key=lambda pair: (pair[0][1], pair[0][0])):
         cells = []
         for column, over in COLUMNS.items():
-            for passes in ("forward", "both"):
+            for passes in ("forward", "both") if column != "levels_to_module" else ("forward",):
                 values = [getattr(one, column) for one in group if one.passes == passes]
                 values = [value for value in values if value]
                 cells.append(figures(over(values)) if values else "")
@@ -149,9 +149,9 @@ def measure(
         "mean": lambda x: x.mean((2, 3)),
         "adaptive": lambda x: F.adaptive_avg_pool2d(x, 1),
         "module": layer.pooling,
-        "levels": level_by_level(squeeze, x),
     }
-    forward = {name: partial(function, x) for name, function in functions.items()}
+    forward: dict[str, Step] = {name: partial(function, x) for name, function in functions.items()}
+    forward["levels"] = partial(level_by_level(squeeze, x), x)
     both = {name: both_ways(function, x) for name, function in functions.items()}
     if folds(layer):
         passes = (passes_with(layer.pooling.rows(x), x, run), passes_with([], x, run))
@@ -204,12 +204,12 @@ def passes_with(given: list[Tensor], y: Tensor, run: Run) -> tuple[Step, Step]:
 def _numbers(times: dict[str, Times]) -> dict[str, float]:
     milliseconds = {name: 1000 * median(one.cpu) for name, one in times.items()}
     pool = min(("mean", "adaptive"), key=milliseconds.__getitem__)
-    found = {f"{name}_ms": milliseconds[name] for name in ("mean", "adaptive", "module", "levels")}
-    found |= {"heard_alone_ms": milliseconds.get("alone", 0.0), "heard_ms": milliseconds.get("heard", 0.0)}
+    found = {f"{name}_ms": milliseconds.get(name, 0.0) for name in ("mean", "adaptive", "module", "levels", "heard")}
+    found |= {"heard_alone_ms": milliseconds.get("alone", 0.0)}
     found |= {"module_to_pool": ratio(times["module"], times[pool])}
     found |= {"heard_to_alone": ratio(times["heard"], times["alone"]) if "heard" in times else 0.0}
     found |= {"heard_to_pool": ratio(times["heard"], times[pool]) if "heard" in times else 0.0}
-    return found | {"levels_to_module": ratio(times["levels"], times["module"])}
+    return found | {"levels_to_module": ratio(times["levels"], times["module"]) if "levels" in times else 0.0}
 
 
 def _write(found: Iterable[Measured], path: Path) -> None:
