@@ -35,6 +35,7 @@ from search.storage import STORAGE, STORAGE_DEFAULT, check_storage, open_storage
 
 if TYPE_CHECKING:
     from search.budget import Budget, Stop
+    from search.cores import Workers
     from search.request import Request
 
 EPILOG = """Examples:
@@ -86,10 +87,11 @@ def search_command(
         str, typer.Option(help="optuna (processes of this machine) | ray (this machine or a cluster).")
     ] = "optuna",
     workers: Annotated[
-        int | None,
+        str | None,
         typer.Option(
+            metavar="N|auto",
             help="Evaluations at a time, each pinned to its own cores or accelerator; 1, or with --engine ray as many "
-            "as fit, unless given."
+            "as fit, unless given. auto: as many as are fastest here, measured once.",
         ),
     ] = None,
     address: Annotated[
@@ -149,7 +151,8 @@ def search_command(
     from search.candidates import Limits
     from search.launch import check_engine, checkpoints_beside, make_request
 
-    check_engine(engine, workers, address=address, devices_per_worker=devices_per_worker)
+    number = _workers(workers)
+    check_engine(engine, number, address=address, devices_per_worker=devices_per_worker)
     budget = _budget(trials, time, epochs_total)
     grace_seconds = parse_duration(grace, "grace")
     space = narrowed(space_file, axes)
@@ -185,11 +188,15 @@ def search_command(
         )
         check_openable(storage)
         if dry_run:
-            _dry_run(request, budget, storage, workers=workers or 1, name=study, as_json=as_json)
+            _dry_run(request, budget, storage, workers=number, name=study, as_json=as_json)
             return
-        options = {"engine": engine, "workers": workers, "address": address, "devices_per_worker": devices_per_worker}
+        options = {"engine": engine, "workers": number, "address": address, "devices_per_worker": devices_per_worker}
         options |= {"retry_failed": retry_failed, "name": study}
         _run(request, budget, storage, grace_seconds=grace_seconds, as_json=as_json, **options)
+
+
+def _workers(given: str | None) -> Workers:
+    return int(given) if given and given.lstrip("-").isdecimal() else given
 
 
 def _budget(trials: int | None, time: str | None, epochs_total: float | None) -> Budget:
@@ -226,7 +233,9 @@ def _run(
         raise typer.Exit(130 if stop.signal == signal.SIGINT else 143)
 
 
-def _dry_run(request: Request, budget: Budget, storage: str, *, workers: int, name: str | None, as_json: bool) -> None:
+def _dry_run(
+    request: Request, budget: Budget, storage: str, *, workers: Workers, name: str | None, as_json: bool
+) -> None:
     from search.dry_run import dry_run, say
 
     facts = dry_run(request, budget, storage, workers=workers, name=name)

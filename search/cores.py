@@ -6,6 +6,10 @@ import os
 import tempfile
 from pathlib import Path
 
+AUTO = "auto"
+Workers = int | str | None
+"""A number; `auto`: as many as are measured to be fastest; None: 1, or for Ray as many as the cluster holds."""
+
 
 def usable_cores() -> int:
     """How many this process may run on."""

@@ -13,7 +13,9 @@ from results.published import with_name
 from results.store import Store
 from results.suggest import command
 from results.table import SCHEMA_VERSION
+from search.at_once import decided
 from search.budget import Budget
+from search.cores import Workers
 from search.estimate import epochs_to_train, expected_rows, trials_within
 from search.request import Request
 from search.short_trial import ShortTrial, short_trial
@@ -27,16 +29,16 @@ _OVERHEAD = 2**12  # bytes of a checkpoint that are no tensors
 
 
 def dry_run(
-    request: Request, budget: Budget, storage: str, *, workers: int = 1, name: str | None = None
+    request: Request, budget: Budget, storage: str, *, workers: Workers = None, name: str | None = None
 ) -> dict[str, Any]:
     """The facts, as JSON values. Raises `UserError` for what the search itself would refuse."""
-    setting = request.setting()
+    setting, number = decided(request, request.setting(), budget, workers)
     with unwritten(storage) as store:
         study = request.study(setting, store)
         found = store.studies.find(request.config(setting), name)
         study.sync()
         first = study.preview(1) or list(study.candidates.networks.values())[:1]
-        short = short_trial(first[0], setting.decided(budget.trainings(workers)))
+        short = short_trial(first[0], setting)
         work = _work(study, budget, short)
         left = sum(rung["left"] for rung in work)
         return {
@@ -47,7 +49,7 @@ def dry_run(
             "evaluations": work,
             "epochs": sum(rung["rows"] * rung["epochs_trained"] for rung in work),
             "short_trial": _measured(short),
-            "time": _time(work, budget, workers, request.threads),
+            "time": _time(work, budget, number or 1, request.threads),
             "disk": _disk(study, storage, work, short),
             "first": [
                 {"design": str(candidate.design), "macs": candidate.cost.macs, "params": candidate.cost.params}

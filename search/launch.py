@@ -14,8 +14,10 @@ from sqlalchemy.exc import DBAPIError
 from results.retry import may_pass, unless_lost
 from results.row import Row
 from results.store import Store
+from search.at_once import decided
 from search.budget import Budget, Stop
 from search.candidates import Limits
+from search.cores import AUTO, Workers
 from search.halving import rungs
 from search.latency import check_hardware
 from search.lookout import Report, SearchError, Silent
@@ -51,7 +53,7 @@ def search(
     seed: int = 0,
     replicates: int = 1,
     engine: str = "optuna",
-    workers: int | None = None,
+    workers: Workers = None,
     address: str | None = None,
     devices_per_worker: float | None = None,
     sampler: str = DEFAULT_SAMPLER,
@@ -80,7 +82,7 @@ def search(
 
     A trial is one network with one seed. `trials`, `epochs_total` and the rows count over all runs and workers of the
     study, so the same call resumes and never trains again what the store holds; `seconds` is for this run. `workers`
-    is 1 unless given, and with Ray as many as the cluster holds. With
+    is 1 unless given, and with Ray as many as the cluster holds; `auto`: as many as are measured to be fastest. With
     `halving` a trial goes from rung to rung (see `search.halving`) under the schedule `constant`; without, each is
     trained to the end under the recipe's own. Raises `UserError`; KeyboardInterrupt after a graceful end on SIGINT.
     """
@@ -174,7 +176,7 @@ def run(
     store: Store,
     *,
     engine: str = "optuna",
-    workers: int | None = None,
+    workers: Workers = None,
     address: str | None = None,
     devices_per_worker: float | None = None,
     retry_failed: bool = False,
@@ -189,7 +191,7 @@ def run(
     check_batch_size(setting.data, setting.recipe)  # before workers are started for it
     torch.set_num_threads(request.threads)
     # measured once: a state between rungs is of one way to train, whichever worker goes on from it
-    setting = setting.decided(budget.trainings(workers or 1))
+    setting, number = decided(request, setting, budget, workers)
     request = replace(request, precision=setting.precision, fused=setting.fused)
     with _storage_errors():
         study = request.study(setting, store)  # may refuse, and a refused study leaves no name behind
@@ -216,7 +218,7 @@ def run(
                     budget,
                     halt,
                     engine=engine,
-                    workers=workers,
+                    workers=number,
                     address=address,
                     devices_per_worker=devices_per_worker,
                     report=watch,
@@ -277,14 +279,16 @@ def _storage_errors() -> Iterator[None]:
 
 
 def check_engine(
-    engine: str, workers: int | None, *, address: str | None = None, devices_per_worker: float | None = None
+    engine: str, workers: Workers, *, address: str | None = None, devices_per_worker: float | None = None
 ) -> None:
     if engine not in ENGINES:
         raise SearchError(f"engine: {engine!r} given; allowed: {', '.join(ENGINES)}.")
     if engine != "ray" and (address, devices_per_worker) != (None, None):
         raise SearchError("address, devices per worker: they are for Ray; add --engine ray, or leave them out.")
-    if workers is not None and workers < 1:
-        raise SearchError(f"workers: {workers} given; allowed: 1 or more.")
+    if workers == AUTO and engine == "ray":
+        raise SearchError("workers: auto given; Ray has as many as the cluster holds if none are given.")
+    if workers is not None and workers != AUTO and (isinstance(workers, str) or workers < 1):
+        raise SearchError(f"workers: {workers!r} given; allowed: 1 or more, or {AUTO}.")
 
 
 def check_checkpoints(folder: object) -> None:

@@ -19,6 +19,7 @@ from trainers.environment import pick_device
 from trainers.factories import versioned
 from trainers.proxy import way_of
 from trainers.proxy_run import steps_an_epoch
+from trainers.ways import Way
 
 EpochReport = Callable[[dict[str, float]], None]
 
@@ -40,11 +41,15 @@ class Setting:
     precision: str = "auto"
     fused: bool | None = None
 
+    def way(self, trainings: int = 1) -> Way:
+        """How `train` carries a training out, or would for a process with so many."""
+        options: dict[str, Any] = {"precision": self.precision, "fused": self.fused, "trainings": trainings}
+        return way_of(self.data, self.recipe, backbone=self.backbone, device=pick_device(self.device), **options)
+
     def decided(self, trainings: int = 1) -> Setting:
         """With `precision` and `fused` as they are measured to be fastest here, where they are not given, for a process
         with so many `trainings`."""
-        options: dict[str, Any] = {"precision": self.precision, "fused": self.fused, "trainings": trainings}
-        way = way_of(self.data, self.recipe, backbone=self.backbone, device=pick_device(self.device), **options)
+        way = self.way(trainings)
         return replace(self, precision=way.precision, fused=way.fused)
 
     @property

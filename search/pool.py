@@ -162,7 +162,7 @@ def _workers(request: Request, study: Study, budget: Budget, stop: Stop, number:
                 driver=os.getpid(),
                 images=images,
             )
-            for index, environment in enumerate(_environments(request, number)):
+            for index, environment in enumerate(environments(request, number)):
                 log = (Path(folder) / f"{index}.log").open("w+b")
                 running.append(_Worker(orders, environment, log))
             yield running
@@ -186,7 +186,7 @@ def _end(running: list[_Worker], grace_seconds: float) -> None:
         worker.log.close()
 
 
-def _environments(request: Request, number: int) -> list[dict[str, str]]:
+def environments(request: Request, number: int) -> list[dict[str, str]]:
     """The environment of each worker; accelerators are shared out in turn."""
     import torch
 

@@ -16,12 +16,13 @@ from trainers import train, ways
 from trainers.cifar_resnet import CifarResNet
 from trainers.recipe import Recipe
 from trainers.small_shapes import Shape
-from trainers.ways import FEW_STEPS, MANY_STEPS, Way, default_way, fastest, pick_precision, pick_way
+from trainers.ways import FEW_STEPS, MANY_SECONDS, Way, default_way, fastest, pick_precision, pick_way
 
 CPU = torch.device("cpu")
 PLAIN, ROWS = Way("float32", "contiguous"), Way("float32", "channels_last")
 HALF = Way("bfloat16", "channels_last")
 FUSED, HALF_FUSED = Way("float32", "contiguous", True), Way("bfloat16", "channels_last", True)
+ROWS_FUSED = Way("float32", "channels_last", True)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +49,8 @@ class Measured:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked: list[list[Way]] = []
+        self.seconds = 1.0  # of a step in bfloat16
+        self.faster: Way | None = None
         monkeypatch.setattr(ways, "_measured", self)
         self.forget()
 
@@ -57,7 +60,11 @@ class Measured:
 
     def __call__(self, among: Sequence[Way], *_: object) -> dict[Way, float]:
         self.asked.append(list(among))
-        return {way: {"float32": 2.0, "bfloat16": 1.0}[way.precision] - 0.5 * way.fused for way in among}
+        return {way: self._step(way) for way in among}
+
+    def _step(self, way: Way) -> float:
+        share = 1 + (way.precision == "float32") - 0.5 * way.fused
+        return self.seconds * (share / 2 if way == self.faster else share)
 
 
 @pytest.fixture
@@ -67,52 +74,58 @@ def measured(monkeypatch, tmp_path):
     ways._of_this_process.cache_clear()
 
 
-def picked(precision: str = "auto", fused: bool | None = None, name: str = "resnet8", steps: int = MANY_STEPS) -> Way:
+def picked(precision: str = "auto", fused: bool | None = None, name: str = "resnet8", steps: int = FEW_STEPS) -> Way:
     return pick_way(precision, fused, name=name, image_size=32, batch_size=16, steps=steps, device=CPU)
+
+
+QUICK = [PLAIN, ROWS, HALF]
+ALL = {*QUICK, FUSED, ROWS_FUSED, HALF_FUSED}
 
 
 def test_a_network_is_measured_once_for_all_processes_of_a_machine(measured):
     assert picked() == HALF_FUSED
     measured.forget()
     assert picked() == HALF_FUSED and picked("float32", False).precision == "float32"
-    assert len(measured.asked) == 1
+    assert len(measured.asked) == 2 and measured.asked[0] == QUICK and set(measured.asked[1]) == ALL
     assert picked(name="resnet20") == HALF_FUSED
-    assert len(measured.asked) == 2 and set(measured.asked[0]) == {
-        PLAIN,
-        ROWS,
-        HALF,
-        FUSED,
-        HALF_FUSED,
-        *measured.asked[1],
-    }
+    assert len(measured.asked) == 4
 
 
 def test_what_was_not_measured_yet_is_and_what_was_stays(measured, tmp_path):
     assert picked("float32", False).precision == "float32"
     assert picked("bfloat16", None) == HALF_FUSED
     kept = json.loads((tmp_path / "ways.json").read_text())
-    assert len(kept) == 1 and len(measured.asked) == 2
+    assert len(kept) == 1 and len(measured.asked) == 3
     assert {"float32 contiguous", "float32 channels_last", "bfloat16 channels_last fused"} <= set(
         *map(set, kept.values())
     )
 
 
-def test_a_short_training_is_not_worth_a_measurement_of_its_network(measured):
-    assert picked(steps=MANY_STEPS - 1) == HALF and picked("float32", steps=1) == PLAIN
+def test_few_steps_are_not_worth_a_measurement_of_their_network(measured):
+    assert picked(steps=FEW_STEPS - 1) == HALF and picked("float32", steps=1) == PLAIN
     assert measured.asked == [[default_way("float32"), default_way("bfloat16")]]  # of the ResNet-8, for any network
 
 
-def test_what_is_known_already_is_used_by_all_but_the_shortest(measured):
-    assert picked() == HALF_FUSED
-    assert picked(steps=FEW_STEPS) == HALF_FUSED and picked(steps=FEW_STEPS - 1) == HALF
-    assert picked(name="resnet20", steps=FEW_STEPS) == HALF
+def test_blocks_are_compiled_and_measured_only_for_as_much_training_as_wins_that_back(measured):
+    measured.seconds = MANY_SECONDS / FEW_STEPS / 2
+    assert picked() == HALF and measured.asked == [QUICK]
+    assert picked(steps=2 * FEW_STEPS) == HALF_FUSED and set(measured.asked[-1]) == ALL
+    assert picked() == HALF_FUSED, "what is known is used"
+    assert picked(steps=FEW_STEPS - 1) == HALF, "but by those that would not win back what compiling takes"
+
+
+def test_a_way_that_is_said_keeps_its_measured_layout_however_short_the_training(measured):
+    """As that of a worker, whose driver has decided for all of its trainings."""
+    measured.seconds = 1e-6
+    measured.faster = ROWS
+    assert picked("float32", False) == ROWS
+    assert picked("float32", False, steps=1) == ROWS and picked("float32", steps=1) == PLAIN
 
 
 def test_many_short_trainings_of_a_process_are_worth_what_a_long_one_is(measured):
-    blobs = make_blobs(seed=0)  # 180 images
     recipe = Recipe(name="short", epochs=10, batch_size=18, learning_rate=0.05)
-    setting = Setting(blobs, "resnet8", recipe, device="cpu")
-    assert setting.decided().fused is False and setting.decided(MANY_STEPS // 100).fused is True
+    setting = Setting(make_blobs(seed=0), "resnet8", recipe, device="cpu")  # 180 images: 100 steps
+    assert setting.decided(2).fused is False and setting.decided(3).fused is True
     assert Budget(trials=41).trainings(workers=2) == 20
     assert Budget(trials=1).trainings(workers=2) == Budget(trials=None, seconds=9.0).trainings(workers=2) == 1
 
@@ -122,7 +135,7 @@ def test_measurements_that_cannot_be_read_are_made_again(measured, tmp_path, cap
     (tmp_path / "ways.json").write_text(content)
     assert picked() == HALF_FUSED and "can't be read" in caplog.text
     measured.forget()
-    assert picked() == HALF_FUSED and len(measured.asked) == 1
+    assert picked() == HALF_FUSED and len(measured.asked) == 2
 
 
 def test_without_a_place_to_keep_them_measurements_are_made_all_the_same(measured, tmp_path, monkeypatch, caplog):
@@ -135,7 +148,7 @@ def test_a_network_without_a_block_that_can_be_fused_is_trained_as_it_is(tmp_pat
     """A real measurement."""
     monkeypatch.setenv("ATTNAS_CACHE", str(tmp_path))
     ways._of_this_process.cache_clear()
-    options = {"name": "convnext_atto", "image_size": 32, "batch_size": 2, "steps": MANY_STEPS, "device": CPU}
+    options = {"name": "convnext_atto", "image_size": 32, "batch_size": 2, "steps": FEW_STEPS, "device": CPU}
     way = pick_way("float32", None, **options)
     assert way.precision == "float32" and not way.fused and not caplog.text
     with pytest.raises(UserError, match=r"--fuse"):

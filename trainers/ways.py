@@ -1,38 +1,33 @@
 """How a training is carried out fastest here: number format, layout of maps, fused blocks. Measured, never assumed.
 
-A measurement is made once for a machine, a network and a batch, and kept in `ways.json` of the cache directory.
+A measurement is made once for a machine, a network and a batch, and kept: see `trainers.measurements`.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
 import torch
 
 from search_space import AttentionDesign, UserError
+from trainers import measurements
 from trainers.backbones import backbone
-from trainers.data import default_cache_dir
 from trainers.environment import hardware, versions
 from trainers.factories import is_factory, versioned
 from trainers.learner import Learner
 from trainers.precision import PRECISIONS, check_precision, memory_format
 from trainers.recipe import PROXY
-from trainers.whole_files import whole
 
 FEW_STEPS = 300
-"""A process with fewer steps in all does not win back what compiling costs it: it has the layout of its precision, and
-no fused block unless told."""
-MANY_STEPS = 2000
-"""Only from here on does a measurement pay; a process with fewer steps uses what is known already."""
+"""A process with fewer steps in all does not win back what compiling costs it, and hardly what a measurement does: it
+has the layout of its precision, and no fused block unless told."""
+MANY_SECONDS = 300.0
+"""Of training in a process, from which on it pays to compile and measure fused blocks, which takes a minute or two."""
 
 _LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 _HALF_IS_WORTH = 1.15  # bfloat16 must win by more than a noisy machine varies, for it costs digits
@@ -80,17 +75,30 @@ def pick_way(
         UserError: no such precision; or fused blocks were asked for and can't be compiled here, or there are none.
     """
     check_precision(precision)
-    ways = _possible(precision, fused, name, device)
     network = (name, image_size, batch_size, device)
-    if steps < FEW_STEPS or (steps < MANY_STEPS and not _is_known(ways, *network)):
-        default = default_way(pick_precision(precision, device))
-        if not fused:
-            return default
-        ways = [replace(default, fused=True)]
+    ways = _worthwhile(precision, fused, steps, *network)
+    if len(ways) == 1 and not ways[0].fused:
+        return ways[0]
     seconds = _known_or_measured(ways, *network)
     if fused and not any(way.fused for way in seconds):
         raise UserError(f"fused blocks of {name!r} were asked for (--fuse) and can't be had here: see above.")
     return fastest(seconds) if seconds else default_way(pick_precision(precision, device))
+
+
+def _worthwhile(
+    precision: str, fused: bool | None, steps: int, name: str, image_size: int, batch_size: int, device: torch.device
+) -> list[Way]:
+    """The ways among which so many steps are worth a measurement, or none is needed."""
+    network = (name, image_size, batch_size, device)
+    ways = _possible(precision, fused, name, device)
+    is_known, is_said = _is_known(ways, *network), precision != "auto" and fused is not None
+    if steps < FEW_STEPS and not (is_known and is_said):
+        return [replace(default_way(pick_precision(precision, device)), fused=bool(fused))]
+    quick = [way for way in ways if not way.fused]  # there is nothing to compile
+    if is_known or not quick:
+        return ways
+    seconds = _known_or_measured(quick, *network)
+    return quick if seconds and steps * min(seconds.values()) < MANY_SECONDS else ways
 
 
 def _possible(precision: str, fused: bool | None, name: str, device: torch.device) -> list[Way]:
@@ -144,17 +152,17 @@ def _known_or_measured(
     ways: Sequence[Way], name: str, image_size: int, batch_size: int, device: torch.device
 ) -> dict[Way, float]:
     """Seconds of a training step of each way; those that can't be had here are left out."""
-    key = _key(name, image_size, batch_size, device)
+    key = network_key(name, image_size, batch_size, device)
     return _of_this_process(tuple(ways), key, name, image_size, batch_size, device)
 
 
 def _is_known(ways: Sequence[Way], name: str, image_size: int, batch_size: int, device: torch.device) -> bool:
-    known = _read().get(_key(name, image_size, batch_size, device), {})
+    known = measurements.of(network_key(name, image_size, batch_size, device))
     return all(str(way) in known for way in ways)
 
 
-def _key(name: str, image_size: int, batch_size: int, device: torch.device) -> str:
-    """Of all that a measurement depends on."""
+def network_key(name: str, image_size: int, batch_size: int, device: torch.device) -> str:
+    """All that a measurement depends on."""
     return f"{hardware(device)}, torch {versions()['torch']}, {versioned(name)} at {image_size}, batch {batch_size}"
 
 
@@ -162,9 +170,9 @@ def _key(name: str, image_size: int, batch_size: int, device: torch.device) -> s
 def _of_this_process(
     ways: tuple[Way, ...], key: str, name: str, image_size: int, batch_size: int, device: torch.device
 ) -> dict[Way, float]:
-    known = _read().get(key, {})
+    known = measurements.of(key)
     if not all(str(way) in known for way in ways):
-        many = len(ways) > len(PRECISIONS)  # with blocks to compile, half a minute or two
+        many = any(way.fused for way in ways)  # to be compiled, which takes a minute or two
         if many:
             print(
                 f"measuring how {name} trains fastest on this machine, once", end=" ... ", file=sys.stderr, flush=True
@@ -173,7 +181,7 @@ def _of_this_process(
         if many:
             print(_told(measured), file=sys.stderr)
         known = known | {str(way): measured.get(way) for way in ways}  # None: not to be had here
-        _keep(key, known)
+        measurements.keep(key, known)
     return {way: known[str(way)] for way in ways if known[str(way)] is not None}
 
 
@@ -187,11 +195,11 @@ def _measured(
     ways: Sequence[Way], name: str, image_size: int, batch_size: int, device: torch.device
 ) -> dict[Way, float]:
     """Least seconds of a few alternating steps: other processes only ever add time."""
-    steps: dict[Way, _Steps] = {}
+    steps: dict[Way, Steps] = {}
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         for way in ways:
             try:
-                steps[way] = step = _Steps(way, name, image_size, batch_size, device)
+                steps[way] = step = Steps(way, name, image_size, batch_size, device)
                 step()  # the first chooses kernels, compiles, records
             except UserError as error:  # it has no such blocks, or no such step: nothing is wrong
                 steps.pop(way, None)
@@ -231,7 +239,7 @@ def _warn(name: str, way: Way, reason: str) -> None:
     _log.warning("%s can't be trained as %s here: %s", name, way, reason)
 
 
-class _Steps:
+class Steps:
     """Steps of one training, the same in every way: seconds of each, and the losses so far."""
 
     def __init__(self, way: Way, name: str, image_size: int, batch_size: int, device: torch.device) -> None:
@@ -250,29 +258,3 @@ class _Steps:
         loss = self.learner.update(self.images, self.labels, _RATE)
         self.losses.append(loss.item())  # which waits for an accelerator
         return time.perf_counter() - start
-
-
-def _read() -> dict[str, dict[str, Any]]:
-    try:
-        found = json.loads(_file().read_text())
-        assert all(isinstance(seconds, dict) for seconds in found.values())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, AttributeError, AssertionError):
-        _log.warning("%s can't be read; what it held is measured again.", _file())
-        return {}
-    return found
-
-
-def _keep(key: str, seconds: Mapping[str, float | None]) -> None:
-    path = _file()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(path, path.with_name(f"{path.name}.{os.getpid()}")) as part:
-            part.write_text(json.dumps(_read() | {key: dict(seconds)}, indent=1))
-    except OSError as error:
-        _log.warning("%s can't be written (%s): the next process measures again.", path, error)
-
-
-def _file() -> Path:
-    return default_cache_dir() / "ways.json"

@@ -1,0 +1,172 @@
+"""How many trainings at a time are fastest on this machine: measured, by steps of real ones side by side.
+
+Processes of one machine share its memory, caches and power, those of one accelerator its units; so neither "one for
+each core" nor "one for each accelerator" need be the fastest, and only a try tells.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from search.budget import Budget
+from search.cores import AUTO, Workers, own_cores, usable_cores
+from search.objective import Setting
+from search.pool import environments
+from search.request import Request
+from trainers import measurements
+from trainers.environment import pick_device
+from trainers.ways import Steps, Way, network_key
+
+_TURN_SECONDS = 3.0
+_ROUNDS = 2
+_MOST_A_DEVICE = 8
+_MORE_IS_WORTH = 1.05  # of a worker more: it takes memory, and noise is as large
+
+
+@dataclass(frozen=True)
+class Job:
+    """The training that each process tries."""
+
+    backbone: str
+    image_size: int
+    batch_size: int
+    way: dict[str, Any]
+    device: str
+    threads: int
+    cores: int
+
+    def steps(self) -> Steps:
+        device = torch.device(self.device)
+        return Steps(Way(**self.way), self.backbone, self.image_size, self.batch_size, device)
+
+
+def decided(request: Request, setting: Setting, budget: Budget, workers: Workers) -> tuple[Setting, int | None]:
+    """How the trainings are carried out here, and how many at a time, with what was left open measured."""
+    most = workers if isinstance(workers, int) else usable_cores() if workers == AUTO else 1
+    setting = setting.decided(budget.trainings(most))
+    if workers == AUTO:
+        return setting, best_number(request, setting)
+    return setting, None if workers is None else most
+
+
+def best_number(request: Request, setting: Setting, turn_seconds: float = _TURN_SECONDS) -> int:
+    """Workers with which most steps a second are made of trainings of this setting, whose way is decided; of numbers
+    that are about as fast the smallest. Measured once for a machine and a way."""
+    device = pick_device(setting.device)
+    devices = torch.cuda.device_count() if device.type == "cuda" else 0
+    numbers = to_try(usable_cores() // request.threads, devices)
+    if numbers == [1]:
+        return 1
+    batch_size, size, way = setting.recipe.batch_size, setting.data.image_size, setting.way()
+    key = f"{network_key(setting.backbone, size, batch_size, device)}, {way}, at a time of {numbers[-1]}"
+    known = measurements.of(key)
+    if not known:
+        cores = max(request.threads, usable_cores() // numbers[-1])
+        job = Job(setting.backbone, size, batch_size, asdict(way), device.type, request.threads, cores)
+        print("measuring how many trainings at a time are fastest, once", end=" ... ", file=sys.stderr, flush=True)
+        known = {str(number): rate for number, rate in rates(job, request, numbers, turn_seconds).items()}
+        told = ", ".join(f"{number}: {rate:.3g}" for number, rate in known.items())
+        print(f"{told or 'none could run'} steps a second", file=sys.stderr)
+        measurements.keep(key, known)
+    return best({int(number): rate for number, rate in known.items()})
+
+
+def to_try(most: int, devices: int) -> list[int]:
+    """Powers of two up to as many as the cores hold; on accelerators from one for each to eight for each."""
+    each, most = (devices, min(most, _MOST_A_DEVICE * devices)) if devices else (1, most)
+    numbers = [each]
+    while 2 * numbers[-1] <= most:
+        numbers.append(2 * numbers[-1])
+    return sorted({*numbers, max(most, each)})
+
+
+def best(rates: Mapping[int, float]) -> int:
+    """1 if none could run: then the search will say why."""
+    chosen = 1
+    for number in sorted(rates):
+        if rates[number] > _MORE_IS_WORTH * rates.get(chosen, 0.0):
+            chosen = number
+    return chosen
+
+
+def rates(job: Job, request: Request, numbers: list[int], turn_seconds: float) -> dict[int, float]:
+    """Steps a second of so many processes together: the best of two turns, for others only ever take time. A process
+    that can't run (its memory is full) leaves those numbers out that would need it."""
+    with _processes(job, request, numbers[-1]) as started:
+        ready = [process for process in started if _said(process) == "ready"]
+        possible = [number for number in numbers if number <= len(ready)]
+        found: dict[int, list[float]] = {number: [] for number in possible}
+        for _ in range(_ROUNDS):
+            for number in possible:
+                found[number].append(_together(ready[:number], turn_seconds))
+    return {number: max(several) for number, several in found.items()}
+
+
+def _together(processes: list[subprocess.Popen[str]], seconds: float) -> float:
+    for process in processes:
+        assert process.stdin is not None
+        print(seconds, file=process.stdin, flush=True)
+    return sum(float(_said(process) or 0) for process in processes)
+
+
+@contextmanager
+def _processes(job: Job, request: Request, number: int) -> Iterator[list[subprocess.Popen[str]]]:
+    """Started alike to workers; gone at the end of the block."""
+    started = []
+    try:
+        for environment in environments(request, number):
+            process = subprocess.Popen(
+                [sys.executable, "-m", "search.at_once"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # a process that can't run is told by its silence
+                env=environment,
+                text=True,
+            )
+            started.append(process)
+            assert process.stdin is not None
+            print(json.dumps(asdict(job)), file=process.stdin, flush=True)
+        yield started
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+
+
+def _said(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def _try_steps(steps: Steps, seconds: float) -> float:
+    """Steps a second."""
+    begin = time.perf_counter()
+    end, number = begin, 0
+    while end < begin + seconds:
+        steps()
+        number, end = number + 1, time.perf_counter()
+    return number / (end - begin)
+
+
+def main() -> None:
+    job = Job(**json.loads(sys.stdin.readline()))
+    own_cores(job.cores)
+    torch.set_num_threads(job.threads)
+    steps = job.steps()
+    steps()  # the first chooses kernels, compiles, records
+    print("ready", flush=True)
+    while line := sys.stdin.readline():
+        print(_try_steps(steps, float(line)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
