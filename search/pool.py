@@ -29,12 +29,6 @@ from trainers.shared_images import SharedImages, share
 _LOOK_SECONDS = 0.3
 _MOST_RESTARTS = 5  # without a row in between
 _KILL_SECONDS = 20  # after the grace, for a worker that doesn't answer
-# A step's maps are a few MiB each: given back to the system and asked for again, every page of them is cleared and
-# mapped anew. Kept, and in huge pages, a step takes a few per cent less. Other systems pass it over.
-_ALLOCATION = ":".join(
-    f"glibc.malloc.{name}={value}"
-    for name, value in {"hugetlb": 1, "mmap_threshold": 2**30, "trim_threshold": 2**33, "top_pad": 2**28}.items()
-)
 USER_ERROR, TIME_UP, BROKEN = 2, 3, 4  # exit codes of a worker; 0: the search is over
 
 
@@ -191,11 +185,7 @@ def environments(request: Request, number: int) -> list[dict[str, str]]:
     import torch
 
     devices = _devices(torch.cuda.device_count() if request.device in (None, "cuda") else 0)
-    common = (
-        {"GLIBC_TUNABLES": _ALLOCATION}
-        | dict(os.environ)
-        | {name: str(request.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-    )
+    common = dict(os.environ) | {name: str(request.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     common["PYTHONPATH"] = os.pathsep.join(path for path in [str(Path.cwd()), *sys.path] if path)
     own = [{"CUDA_VISIBLE_DEVICES": devices[index % len(devices)]} if devices else {} for index in range(number)]
     return [common | mine for mine in own]
