@@ -77,7 +77,11 @@ def test_every_block_of_the_table_is_a_class_that_there_is(name):
 def test_a_search_on_small_images_imports_neither_timm_nor_a_compiler():
     """Each would add a second to every process of it."""
     unwanted = {"timm", "torchvision", "torch._dynamo"}
-    code = f"import sys, search.worker_process, trainers.proxy; print({unwanted} & {{*sys.modules}})"
+    code = f"""
+import sys, search.worker_process, trainers.proxy
+from trainers import sites
+sites("resnet8", 32)
+print({unwanted} & {{*sys.modules}})"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

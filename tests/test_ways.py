@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from trainers import train, ways
 from trainers.cifar_resnet import CifarResNet
 from trainers.recipe import Recipe
 from trainers.small_shapes import Shape
-from trainers.ways import FEW_STEPS, MANY_SECONDS, Way, default_way, fastest, pick_precision, pick_way
+from trainers.ways import FEW_STEPS, MANY_SECONDS, SOME_SECONDS, Way, default_way, fastest, pick_precision, pick_way
 
 CPU = torch.device("cpu")
 PLAIN, ROWS = Way("float32", "contiguous"), Way("float32", "channels_last")
@@ -47,7 +48,8 @@ def test_the_fastest_way_is_chosen_and_the_plainer_of_two_that_are_as_fast(secon
 class Measured:
     """In the place of the measurement: what was asked for, and made-up seconds."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.file = folder / "ways.json"
         self.asked: list[list[Way]] = []
         self.seconds = 1.0  # of a step in bfloat16
         self.faster: Way | None = None
@@ -62,6 +64,17 @@ class Measured:
         self.asked.append(list(among))
         return {way: self._step(way) for way in among}
 
+    def known(self) -> dict[str, float]:
+        """Of the network that `picked` asks for."""
+        return json.loads(self.file.read_text())[self._key()]
+
+    def know(self, seconds: dict[str, float]) -> None:
+        self.file.write_text(json.dumps(json.loads(self.file.read_text()) | {self._key(): seconds}))
+        self.forget()
+
+    def _key(self) -> str:
+        return next(key for key in json.loads(self.file.read_text()) if key.endswith("batch 16"))
+
     def _step(self, way: Way) -> float:
         share = 1 + (way.precision == "float32") - 0.5 * way.fused
         return self.seconds * (share / 2 if way == self.faster else share)
@@ -70,7 +83,7 @@ class Measured:
 @pytest.fixture
 def measured(monkeypatch, tmp_path):
     monkeypatch.setenv("ATTNAS_CACHE", str(tmp_path))
-    yield Measured(monkeypatch)
+    yield Measured(monkeypatch, tmp_path)
     ways._of_this_process.cache_clear()
 
 
@@ -111,7 +124,16 @@ def test_blocks_are_compiled_and_measured_only_for_as_much_training_as_wins_that
     assert picked() == HALF and measured.asked == [QUICK]
     assert picked(steps=2 * FEW_STEPS) == HALF_FUSED and set(measured.asked[-1]) == ALL
     assert picked() == HALF_FUSED, "what is known is used"
-    assert picked(steps=FEW_STEPS - 1) == HALF, "but by those that would not win back what compiling takes"
+
+
+def test_blocks_that_are_known_to_be_faster_are_used_where_that_wins_back_their_loading(measured):
+    measured.seconds = MANY_SECONDS / FEW_STEPS
+    assert picked() == HALF_FUSED
+    kept = {key: value * SOME_SECONDS / MANY_SECONDS for key, value in measured.known().items()}
+    measured.know(kept)
+    assert picked() == HALF_FUSED and picked(steps=FEW_STEPS - 1) == HALF
+    measured.know({key: value * 0.99 for key, value in kept.items()})
+    assert picked() == HALF
 
 
 def test_a_way_that_is_said_keeps_its_measured_layout_however_short_the_training(measured):

@@ -126,7 +126,7 @@ def sites(name: str, image_size: int, design: AttentionDesign | Layered = NONE) 
     """The shape of the map at every place where the backbone applies the design, in forward order; for `ba` also the
     channels of the block's earlier convolutions, which its gate hears.
 
-    No number is computed, unless a user's factory can't build on torch's meta device. Raises `BackboneError`.
+    Draws no random number. Raises `BackboneError`.
     """
     return _sites(name, image_size, design.place, _bridged(design), design.moved)
 
@@ -258,10 +258,12 @@ def _sites(name: str, image_size: int, placement: str, bridged: bool, moved: boo
 
 
 def _without_numbers(name: str, ask: Callable[[], T]) -> T:
-    """The answer found on the meta device; a factory that can't build or run there is asked on the CPU."""
+    """The answer found on the meta device; a factory that can't build or run there is asked on the CPU, and so are the
+    small networks: they are done before the meta device has imported a compiler."""
     try:
-        with torch.device("meta"), torch.no_grad():
-            return ask()
+        if name not in SMALL:
+            with torch.device("meta"), torch.no_grad():
+                return ask()
     except Exception:
         if not is_factory(name):
             raise

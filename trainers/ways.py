@@ -28,6 +28,8 @@ FEW_STEPS = 300
 has the layout of its precision, and no fused block unless told."""
 MANY_SECONDS = 300.0
 """Of training in a process, from which on it pays to compile and measure fused blocks, which takes a minute or two."""
+SOME_SECONDS = 60.0
+"""From which on it pays to load them, where they are known to be faster: some five seconds of every process."""
 
 _LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 _HALF_IS_WORTH = 1.15  # bfloat16 must win by more than a noisy machine varies, for it costs digits
@@ -95,10 +97,11 @@ def _worthwhile(
     if steps < FEW_STEPS and not (is_known and is_said):
         return [replace(default_way(pick_precision(precision, device)), fused=bool(fused))]
     quick = [way for way in ways if not way.fused]  # there is nothing to compile
-    if is_known or not quick:
+    if is_said or not quick:
         return ways
     seconds = _known_or_measured(quick, *network)
-    return quick if seconds and steps * min(seconds.values()) < MANY_SECONDS else ways
+    least = SOME_SECONDS if is_known else MANY_SECONDS
+    return quick if seconds and steps * min(seconds.values()) < least else ways
 
 
 def _possible(precision: str, fused: bool | None, name: str, device: torch.device) -> list[Way]:

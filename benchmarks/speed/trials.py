@@ -78,8 +78,8 @@ class Carried:
 
 _DESIGNS = ("none", "avg/mlp-r4", "avg/conv1d", "dct-top4/mlp-r4")
 KINDS = (
-    Kind("short", "resnet8", 2, _DESIGNS, 2),
-    Kind("long", "resnet20", 4, _DESIGNS[:2], 1),
+    Kind("short", "resnet8", 2, _DESIGNS, 3),
+    Kind("long", "resnet20", 8, _DESIGNS[:2], 1),
 )
 SMALL = (Kind("small", "resnet8", 1, _DESIGNS[:2], 2, image_size=16),)
 
