@@ -7,11 +7,15 @@ each core" nor "one for each accelerator" need be the fastest, and only a try te
 from __future__ import annotations
 
 import json
+import logging
+import os
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,9 +31,14 @@ from trainers.environment import pick_device
 from trainers.ways import Steps, Way, network_key
 
 _TURN_SECONDS = 3.0
+_TURN_MARGIN = 120.0  # a step may be slow
+_START_SECONDS = 900.0  # to compile
 _ROUNDS = 2
 _MOST_A_DEVICE = 8
 _MORE_IS_WORTH = 1.05  # of a worker more: it takes memory, and noise is as large
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,7 @@ class Job:
 def decided(request: Request, setting: Setting, budget: Budget, workers: Workers) -> tuple[Setting, int | None]:
     """How the trainings are carried out here, and how many at a time, with what was left open measured."""
     most = workers if isinstance(workers, int) else usable_cores() if workers == AUTO else 1
-    setting = setting.decided(budget.trainings(most))
+    setting = setting.decided(budget.trainings(most, setting.recipe.epochs))
     if workers == AUTO:
         return setting, best_number(request, setting)
     return setting, None if workers is None else most
@@ -62,7 +71,7 @@ def best_number(request: Request, setting: Setting, turn_seconds: float = _TURN_
     """Workers with which most steps a second are made of trainings of this setting, whose way is decided; of numbers
     that are about as fast the smallest. Measured once for a machine and a way."""
     device = pick_device(setting.device)
-    devices = torch.cuda.device_count() if device.type == "cuda" else 0
+    devices = 0 if device.type != "cuda" else torch.cuda.device_count() if device.index is None else 1
     numbers = to_try(usable_cores() // request.threads, devices)
     if numbers == [1]:
         return 1
@@ -71,12 +80,13 @@ def best_number(request: Request, setting: Setting, turn_seconds: float = _TURN_
     known = measurements.of(key)
     if not known:
         cores = max(request.threads, usable_cores() // numbers[-1])
-        job = Job(setting.backbone, size, batch_size, asdict(way), device.type, request.threads, cores)
+        job = Job(setting.backbone, size, batch_size, asdict(way), str(device), request.threads, cores)
         print("measuring how many trainings at a time are fastest, once", end=" ... ", file=sys.stderr, flush=True)
         known = {str(number): rate for number, rate in rates(job, request, numbers, turn_seconds).items()}
         told = ", ".join(f"{number}: {rate:.3g}" for number, rate in known.items())
         print(f"{told or 'none could run'} steps a second", file=sys.stderr)
-        measurements.keep(key, known)
+        if known:
+            measurements.keep(key, known)
     return best({int(number): rate for number, rate in known.items()})
 
 
@@ -102,49 +112,76 @@ def rates(job: Job, request: Request, numbers: list[int], turn_seconds: float) -
     """Steps a second of so many processes together: the best of two turns, for others only ever take time. A process
     that can't run (its memory is full) leaves those numbers out that would need it."""
     with _processes(job, request, numbers[-1]) as started:
-        ready = [process for process in started if _said(process) == "ready"]
-        possible = [number for number in numbers if number <= len(ready)]
+        with _ended_after(_START_SECONDS, started):
+            ready = [_said(process) == "ready" for process in started]
+        possible = [number for number in numbers if all(ready[:number])]
         found: dict[int, list[float]] = {number: [] for number in possible}
         for _ in range(_ROUNDS):
             for number in possible:
-                found[number].append(_together(ready[:number], turn_seconds))
-    return {number: max(several) for number, several in found.items()}
+                with _ended_after(turn_seconds + _TURN_MARGIN, started):
+                    found[number].append(_together(started[:number], turn_seconds))
+    return {number: max(several) for number, several in found.items() if min(several) > 0}
 
 
 def _together(processes: list[subprocess.Popen[str]], seconds: float) -> float:
+    """Steps a second of all of them; 0 if one has ended."""
     for process in processes:
-        assert process.stdin is not None
-        print(seconds, file=process.stdin, flush=True)
-    return sum(float(_said(process) or 0) for process in processes)
+        _tell(process, seconds)
+    said = [_said(process) for process in processes]
+    return sum(map(float, said)) if all(said) else 0.0
+
+
+@contextmanager
+def _ended_after(seconds: float, processes: list[subprocess.Popen[str]]) -> Iterator[None]:
+    """One that hangs must not hang the search."""
+    timer = threading.Timer(seconds, _kill, [processes])
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager
 def _processes(job: Job, request: Request, number: int) -> Iterator[list[subprocess.Popen[str]]]:
-    """Started alike to workers; gone at the end of the block."""
-    started = []
-    try:
-        for environment in environments(request, number):
-            process = subprocess.Popen(
-                [sys.executable, "-m", "search.at_once"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # a process that can't run is told by its silence
-                env=environment,
-                text=True,
-            )
-            started.append(process)
-            assert process.stdin is not None
-            print(json.dumps(asdict(job)), file=process.stdin, flush=True)
-        yield started
-    finally:
-        for process in started:
-            process.kill()
-            process.communicate()
+    """Started alike to workers; gone at the end of the block. What one says that ends before is a warning."""
+    started: list[subprocess.Popen[str]] = []
+    with tempfile.TemporaryFile() as log:
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log, "text": True}
+        try:
+            for environment in environments(request, number):
+                started.append(subprocess.Popen([sys.executable, "-m", "search.at_once"], env=environment, **pipes))
+                _tell(started[-1], json.dumps(asdict(job)))
+            yield started
+            if any(process.poll() is not None for process in started):
+                log.seek(0)
+                last = log.read().decode(errors="replace").strip().rpartition("\n")[2]
+                _log.warning("not all %d trainings could run at a time: %s", number, last or "no reason was given")
+        finally:
+            for process in started:
+                process.kill()
+                with suppress(BrokenPipeError):  # of a line that it did not read
+                    process.communicate()
+
+
+def _kill(processes: list[subprocess.Popen[str]]) -> None:
+    for process in processes:
+        process.kill()
+
+
+def _tell(process: subprocess.Popen[str], words: object) -> None:
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):  # it has ended: so will it say nothing
+        print(words, file=process.stdin, flush=True)
 
 
 def _said(process: subprocess.Popen[str]) -> str:
+    """A line; nothing if it has ended."""
     assert process.stdout is not None
-    return process.stdout.readline().strip()
+    line = process.stdout.readline()
+    if not line:
+        process.wait()
+    return line.strip()
 
 
 def _try_steps(steps: Steps, seconds: float) -> float:
@@ -158,14 +195,16 @@ def _try_steps(steps: Steps, seconds: float) -> float:
 
 
 def main() -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # for whatever a user's network prints
     job = Job(**json.loads(sys.stdin.readline()))
     own_cores(job.cores)
     torch.set_num_threads(job.threads)
     steps = job.steps()
     steps()  # the first chooses kernels, compiles, records
-    print("ready", flush=True)
+    print("ready", file=answers, flush=True)
     while line := sys.stdin.readline():
-        print(_try_steps(steps, float(line)), flush=True)
+        print(_try_steps(steps, float(line)), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from search_space.errors import UserError
 
+_LONG = 3600  # seconds
+_MANY = 10**6
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -35,9 +37,14 @@ class Budget:
         if self.seconds is not None and not self.seconds > 0:
             raise BudgetError(f"time: {self.seconds} s given; allowed: above 0.")
 
-    def trainings(self, workers: int) -> int:
-        """At most so many for each of them; 1 where that is not known."""
-        return max(1, (self.trials or 0) // workers)
+    def trainings(self, workers: int, epochs: int) -> int:
+        """At most so many, of so many epochs, for each of the workers; where only a time is given, as many as you like
+        in an hour or more."""
+        limits = [] if self.trials is None else [self.trials]
+        limits += [] if self.epochs is None else [int(self.epochs / epochs)]
+        if not limits:
+            return 1 if self.seconds is not None and self.seconds < _LONG else _MANY
+        return max(1, min(limits) // workers)
 
 
 def parse_duration(text: str, what: str = "time") -> float:

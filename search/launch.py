@@ -191,6 +191,8 @@ def run(
     check_batch_size(setting.data, setting.recipe)  # before workers are started for it
     torch.set_num_threads(request.threads)
     # measured once: a state between rungs is of one way to train, whichever worker goes on from it
+    if engine == "ray" and request.fused is None:
+        setting = replace(setting, fused=False)  # not every machine of a cluster has a compiler
     setting, number = decided(request, setting, budget, workers)
     request = replace(request, precision=setting.precision, fused=setting.fused)
     with _storage_errors():

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -146,7 +146,7 @@ def _workers(request: Request, study: Study, budget: Budget, stop: Stop, number:
     with tempfile.TemporaryDirectory(prefix="attnas-workers-") as folder:
         try:
             orders = Orders(
-                request=request,
+                request=request if images is None else replace(request, data="shared"),  # which the images replace
                 budget=budget,
                 storage=study.store.url,
                 study_id=study.id,

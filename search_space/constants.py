@@ -56,8 +56,13 @@ def _constant_rows(*of: Any) -> tuple[Tensor]:
 
 
 @_constant
-def _constant_entries(design: AttentionDesign, channels: int, device: torch.device) -> tuple[Tensor]:
-    return (torch.from_numpy(bases.entry_of_channel(design, channels, design.entries)).to(device),)
+def _constant_entries(*of: Any) -> tuple[Tensor]:
+    return ((_made_entries if torch.compiler.is_compiling() else _kept_entries)(*of),)
+
+
+def _made_entries(design: AttentionDesign, channels: int, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # kept for a training that may come after
+        return torch.from_numpy(bases.entry_of_channel(design, channels, design.entries)).to(device)
 
 
 def _made_rows(
@@ -69,7 +74,7 @@ def _made_rows(
     device: torch.device,
     layout: torch.memory_format,
 ) -> Tensor:
-    with torch.inference_mode(False):  # kept for a training that may come after
+    with torch.inference_mode(False):
         rows = torch.from_numpy(bases.basis(design, height, width, channels if design.squeeze == "ortho" else 1))
         if not (design.each or design.learned):
             rows = rows[torch.from_numpy(bases.entry_of_channel(design, channels, len(rows)))].unsqueeze(0)
@@ -86,5 +91,6 @@ def _made_matrices(
 
 
 # an export runs on fake tensors, which no later call may be given: hence the way around the cache while compiling
+_kept_entries = lru_cache(maxsize=256)(_made_entries)
 _kept_rows = lru_cache(maxsize=256)(_made_rows)
 _kept_matrices = lru_cache(maxsize=256)(_made_matrices)

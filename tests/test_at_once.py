@@ -84,10 +84,44 @@ def test_steps_are_measured_in_processes_side_by_side_once_for_a_machine(request
     assert "how many trainings at a time" in said and said.rstrip().endswith("steps a second")
 
 
-def test_without_a_process_that_can_run_it_is_one_worker_which_will_say_why(request_):
-    way = {"precision": "float32", "layout": "contiguous", "fused": True, "captured": False}
-    job = Job("no_such.module:net", 8, 4, way, "cpu", 1, 1)
+WAY = {"precision": "float32", "layout": "contiguous", "fused": False, "captured": False}
+FACTORY = """
+import os, sys
+from trainers.cifar_resnet import CifarResNet
+from trainers.small_shapes import Shape
+
+class Net(CifarResNet):
+    calls = 0
+    def forward(self, x):
+        print("a word of the network's own")
+        Net.calls += len(x) == 4  # in a step, not when its maps are measured
+        if Net.calls == {calls}:
+            {then}
+        return super().forward(x)
+
+def make(num_classes):
+    return Net(Shape((1,), (4,)), num_classes)
+"""
+
+
+@pytest.mark.parametrize(
+    ("calls", "then", "words"),
+    [
+        (1, "sys.exit('no room')", "no room"),
+        (2, "os._exit(9)", "not all 2"),  # after it was ready
+        (2, "import time; time.sleep(600)", "not all 2"),
+    ],
+    ids=["at once", "later", "hangs"],
+)
+def test_processes_that_end_or_hang_leave_one_worker_which_will_say_why(
+    request_, tmp_path, monkeypatch, caplog, calls, then, words
+):
+    (tmp_path / "ending_net.py").write_text(FACTORY.format(calls=calls, then=then))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(at_once, "_TURN_MARGIN", 2.0)
+    job = Job("ending_net:make", 8, 4, WAY, "cpu", 1, 1)
     assert best(rates(job, request_, [1, 2], 0.1)) == 1
+    assert words in caplog.text
 
 
 def test_a_number_that_is_given_is_not_measured(request_, monkeypatch):

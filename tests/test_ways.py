@@ -15,6 +15,7 @@ from search.objective import Setting
 from search_space import AttentionDesign, UserError
 from trainers import train, ways
 from trainers.cifar_resnet import CifarResNet
+from trainers.learner import Learner
 from trainers.recipe import Recipe
 from trainers.small_shapes import Shape
 from trainers.ways import FEW_STEPS, MANY_SECONDS, SOME_SECONDS, Way, default_way, fastest, pick_precision, pick_way
@@ -51,7 +52,7 @@ class Measured:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self.file = folder / "ways.json"
         self.asked: list[list[Way]] = []
-        self.seconds = 1.0  # of a step in bfloat16
+        self.seconds = MANY_SECONDS / FEW_STEPS  # of a step in bfloat16
         self.faster: Way | None = None
         monkeypatch.setattr(ways, "_measured", self)
         self.forget()
@@ -120,14 +121,13 @@ def test_few_steps_are_not_worth_a_measurement_of_their_network(measured):
 
 
 def test_blocks_are_compiled_and_measured_only_for_as_much_training_as_wins_that_back(measured):
-    measured.seconds = MANY_SECONDS / FEW_STEPS / 2
+    measured.seconds /= 2
     assert picked() == HALF and measured.asked == [QUICK]
     assert picked(steps=2 * FEW_STEPS) == HALF_FUSED and set(measured.asked[-1]) == ALL
     assert picked() == HALF_FUSED, "what is known is used"
 
 
 def test_blocks_that_are_known_to_be_faster_are_used_where_that_wins_back_their_loading(measured):
-    measured.seconds = MANY_SECONDS / FEW_STEPS
     assert picked() == HALF_FUSED
     kept = {key: value * SOME_SECONDS / MANY_SECONDS for key, value in measured.known().items()}
     measured.know(kept)
@@ -147,9 +147,23 @@ def test_a_way_that_is_said_keeps_its_measured_layout_however_short_the_training
 def test_many_short_trainings_of_a_process_are_worth_what_a_long_one_is(measured):
     recipe = Recipe(name="short", epochs=10, batch_size=18, learning_rate=0.05)
     setting = Setting(make_blobs(seed=0), "resnet8", recipe, device="cpu")  # 180 images: 100 steps
-    assert setting.decided(2).fused is False and setting.decided(3).fused is True
-    assert Budget(trials=41).trainings(workers=2) == 20
-    assert Budget(trials=1).trainings(workers=2) == Budget(trials=None, seconds=9.0).trainings(workers=2) == 1
+    measured.seconds = MANY_SECONDS / 900
+    assert setting.decided(8).fused is False and setting.decided(9).fused is True
+
+
+@pytest.mark.parametrize(
+    ("budget", "trainings"),
+    [
+        ({"trials": 41}, 20),
+        ({"trials": 1}, 1),
+        ({"trials": None, "epochs": 100.0}, 5),
+        ({"trials": 6, "epochs": 100.0}, 3),
+        ({"trials": None, "seconds": 9.0}, 1),
+        ({"trials": None, "seconds": 7200.0}, 10**6),
+    ],
+)
+def test_a_budget_is_so_many_trainings_of_ten_epochs_for_each_of_two_workers(budget, trainings):
+    assert Budget(**budget).trainings(workers=2, epochs=10) == trainings
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"a": 1}', "null"])
@@ -209,3 +223,33 @@ def test_a_fused_training_has_the_curve_of_the_plain_one_and_its_row_says_so(tmp
     for ours, theirs in zip(fused.curves, plain.curves, strict=True):
         assert ours["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-3)
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-2)
+
+
+def test_a_faster_way_that_computes_something_else_is_none(monkeypatch, caplog):
+    """Real steps; those of one way learn nothing, as an empty recording would, and those of another from wrong
+    gradients."""
+    learn = Learner.update
+
+    def update(self, images, labels, rate):
+        if self.way == ROWS:
+            return torch.tensor(4.6)
+        return learn(self, images, labels.flip(0) if self.way == HALF else labels, rate)
+
+    monkeypatch.setattr(Learner, "update", update)
+    half_rows = Way("bfloat16", "contiguous")
+    found = ways._measured([PLAIN, ROWS, half_rows, HALF], "resnet8", 8, 16, CPU)
+    # the plainest of bfloat16 is what its other way is compared with, so here that other is the one to differ
+    assert found.keys() == {PLAIN, HALF} and "not those of float32 contiguous" in caplog.text
+
+
+def test_layouts_and_formats_of_one_training_agree(caplog):
+    every = [PLAIN, ROWS, HALF, Way("bfloat16", "contiguous")]
+    assert ways._measured(every, "resnet8", 8, 16, CPU).keys() == set(every) and not caplog.text
+
+
+def test_what_can_not_be_had_for_a_while_is_tried_again_by_the_next_process(measured, monkeypatch):
+    monkeypatch.setattr(ways, "_measured", lambda among, *_: {PLAIN: 1.0} if PLAIN in among else {})
+    assert picked("float32", None) == PLAIN
+    measured.forget()
+    monkeypatch.setattr(ways, "_measured", measured)
+    assert picked("float32", None) == FUSED

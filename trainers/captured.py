@@ -6,44 +6,68 @@ place, and the steps before the recording, which choose kernels and make what is
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
 
 _WARM_UP = 3  # steps, as PyTorch's documentation has them before a recording
 
+Function = Callable[..., Tensor]
+State = Callable[[], list[Tensor]]
 Record = Callable[[Callable[[], Tensor], Callable[[], None]], Callable[[], Tensor]]
 """`record(function, warm_up)`: calls `warm_up`, then gives what replays `function`."""
 
+_log = logging.getLogger(__name__)
+
 
 class Captured:
-    """`function` as it was at the first call. `state()` lists the tensors that a call changes, those it makes last.
+    """A function as it was at the first call. It is given at every call, not kept: a method of who keeps this would
+    keep both, and all that the recording holds of an accelerator's memory, until Python looks for cycles.
 
-    A call with arguments of other shapes (the last batch of a split) runs the function itself.
+    A call with arguments of other shapes (the last batch of a split) runs the function itself, and so does every call
+    if it can't be recorded, which is warned of.
     """
 
-    def __init__(self, function: Callable[..., Tensor], state: Callable[[], list[Tensor]], record: Record) -> None:
-        self._function, self._state, self._record = function, state, record
+    def __init__(self, record: Record) -> None:
+        self._record = record
         self._places: tuple[Tensor, ...] = ()
         self._replay: Callable[[], Tensor] | None = None
+        self._gave_up = False
 
-    def __call__(self, *arguments: Tensor) -> Tensor:
-        if self._replay is None:
-            self._places = tuple(argument.clone() for argument in arguments)
-            self._replay = self._record(lambda: self._function(*self._places), self._warm_up)
-        if any(place.shape != argument.shape for place, argument in zip(self._places, arguments, strict=True)):
-            return self._function(*arguments)
-        for place, argument in zip(self._places, arguments, strict=True):
-            place.copy_(argument, non_blocking=True)
-        return self._replay()
+    def __call__(self, function: Function, state: State, *arguments: Tensor) -> Tensor:
+        """`state()` lists the tensors that a call changes, those that it makes last."""
+        device = arguments[0].device
+        # streams and graphs are those of the current device
+        with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+            if self._replay is None and not self._gave_up:
+                self._begin(function, state, arguments)
+            if self._replay is None or not self._fits(arguments):
+                return function(*arguments)
+            for place, argument in zip(self._places, arguments, strict=True):
+                place.copy_(argument, non_blocking=True)
+            return self._replay()
 
-    def _warm_up(self) -> None:
-        before = [tensor.detach().clone() for tensor in self._state()]
+    def _begin(self, function: Function, state: State, arguments: tuple[Tensor, ...]) -> None:
+        self._places = tuple(argument.clone() for argument in arguments)
+        try:
+            self._replay = self._record(lambda: function(*self._places), lambda: self._warm_up(function, state))
+        except RuntimeError as error:  # what it computes waits for the device: a recording can't
+            self._gave_up, self._places = True, ()
+            _log.warning("a step can't be recorded and is computed as it is: %s", " ".join(str(error).split())[:300])
+
+    def _fits(self, arguments: tuple[Tensor, ...]) -> bool:
+        return all(place.shape == argument.shape for place, argument in zip(self._places, arguments, strict=True))
+
+    def _warm_up(self, function: Function, state: State) -> None:
+        before = [tensor.detach().clone() for tensor in state()]
         for _ in range(_WARM_UP):
-            self._function(*self._places)
+            function(*self._places)
         with torch.no_grad():
-            for number, tensor in enumerate(self._state()):
+            for number, tensor in enumerate(state()):
                 if number < len(before):
                     tensor.copy_(before[number])
                 else:
@@ -51,15 +75,21 @@ class Captured:
 
 
 def on_cuda(function: Callable[[], Tensor], warm_up: Callable[[], None]) -> Callable[[], Tensor]:
-    """As a CUDA graph."""
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
+    """As a CUDA graph of the current device."""
+    before, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+    aside.wait_stream(before)
     with torch.cuda.stream(aside):
         warm_up()
-    torch.cuda.current_stream().wait_stream(aside)
+    before.wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        result = function()
+    try:
+        with warnings.catch_warnings(), torch.cuda.graph(graph):
+            warnings.filterwarnings("error", message=".*graph is empty", category=UserWarning)
+            result = function()
+    except UserWarning as warning:
+        raise RuntimeError(str(warning)) from warning
+    finally:
+        torch.cuda.set_stream(before)  # torch leaves its own current if a recording fails
 
     def replay() -> Tensor:
         graph.replay()

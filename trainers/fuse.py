@@ -110,8 +110,8 @@ class _FusedSequential(_Fused):
 _FUSED: dict[str, Any] = {
     "trainers.cifar_resnet.BasicBlock": _FusedBasicBlock,
     "trainers.cifar_resnet.Bottleneck": _FusedBottleneck,
-    "resnet.BasicBlock": _FusedBasicBlock,
-    "resnet.Bottleneck": _FusedBottleneck,
+    "timm.models.resnet.BasicBlock": _FusedBasicBlock,
+    "timm.models.resnet.Bottleneck": _FusedBottleneck,
     "torch.nn.modules.container.Sequential": _FusedSequential,
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,8 +18,6 @@ from trainers.recipe import Recipe
 
 if TYPE_CHECKING:
     from trainers.ways import Way
-
-Function = Callable[..., Tensor]
 
 
 class Learner:
@@ -51,16 +48,18 @@ class Learner:
             nesterov=recipe.momentum > 0,
             fused=True if way.captured else None,  # takes a rate that lies on the device
         )
-        self._learn: Function = Captured(self._update, self._state, record) if way.captured else self._update
-        self._say: Function = Captured(self._logits, list, record) if way.captured else self._logits
+        self._learn: Captured | None = Captured(record) if way.captured else None
+        self._say: Captured | None = Captured(record) if way.captured else None
 
     def update(self, images: Tensor, labels: Tensor, rate: float) -> Tensor:
         """One step of SGD; returns the loss, valid until the next step."""
-        return self._learn(images, labels, torch.full((), rate, device=self.device) if self.way.captured else rate)
+        if self._learn is None:
+            return self._update(images, labels, rate)
+        return self._learn(self._update, self._state, images, labels, torch.full((), rate, device=self.device))
 
     def predict(self, images: Tensor) -> Tensor:
         """Logits, float32 [B, classes], valid until the next call."""
-        return self._say(images)
+        return self._logits(images) if self._say is None else self._say(self._logits, list, images)
 
     def _update(self, images: Tensor, labels: Tensor, rate: Any) -> Tensor:
         for group in self.optimiser.param_groups:

@@ -36,80 +36,83 @@ class Parts:
     only_if: str = ""
 
 
+_T = "timm.models"
 _BASIC = Parts(("conv1", "conv2"), ("conv2",), "se", ("act1",))
 _BOTTLENECK = Parts(("conv1", "conv2", "conv3"), ("conv2",), "se", ("act1", "act2"))
 
 PARTS: dict[str, Parts] = {
     "trainers.cifar_resnet.BasicBlock": _BASIC,
     "trainers.cifar_resnet.Bottleneck": _BOTTLENECK,
-    "resnet.BasicBlock": _BASIC,
-    "resnet.Bottleneck": _BOTTLENECK,
+    f"{_T}.resnet.BasicBlock": _BASIC,
+    f"{_T}.resnet.Bottleneck": _BOTTLENECK,
     # its 3x3 convolutions are one spatial convolution cut into splits, so every split has its place before the norm.
     # All activations are one module, so the bridge hears what conv3 reads: the splits, conv1's own among them
-    "res2net.Bottle2neck": Parts(("conv1", "convs.*", "conv3"), ("convs.*",), "se", ("drop_block",)),
+    f"{_T}.res2net.Bottle2neck": Parts(("conv1", "convs.*", "conv3"), ("convs.*",), "se", ("drop_block",)),
     # its two kernels are one spatial convolution; the choice between them is the network's own
-    "sknet.SelectiveKernelBasic": Parts(("conv1", "conv2"), ("conv2.conv",), "se"),
-    "sknet.SelectiveKernelBottleneck": Parts(("conv1", "conv2", "conv3"), ("conv2.paths.*.conv",), "se"),
+    f"{_T}.sknet.SelectiveKernelBasic": Parts(("conv1", "conv2"), ("conv2.conv",), "se"),
+    f"{_T}.sknet.SelectiveKernelBottleneck": Parts(("conv1", "conv2", "conv3"), ("conv2.paths.*.conv",), "se"),
     # EfficientNetV2's first stage
-    "_efficientnet_blocks.ConvBnAct": Parts(("conv",), ("conv",), "bn1", only_if="has_skip"),
-    "_efficientnet_blocks.DepthwiseSeparableConv": Parts(
+    f"{_T}._efficientnet_blocks.ConvBnAct": Parts(("conv",), ("conv",), "bn1", only_if="has_skip"),
+    f"{_T}._efficientnet_blocks.DepthwiseSeparableConv": Parts(
         ("conv_s2d", "conv_dw", "conv_pw"), ("conv_dw",), "bn2", ("bn_s2d", "bn1")
     ),
-    "_efficientnet_blocks.EdgeResidual": Parts(("conv_exp", "conv_pwl"), ("conv_exp",), "bn2", ("bn1",)),
-    "_efficientnet_blocks.InvertedResidual": Parts(
+    f"{_T}._efficientnet_blocks.EdgeResidual": Parts(("conv_exp", "conv_pwl"), ("conv_exp",), "bn2", ("bn1",)),
+    f"{_T}._efficientnet_blocks.InvertedResidual": Parts(
         ("conv_s2d", "conv_pw", "conv_dw", "conv_pwl"), ("conv_dw",), "bn3", ("bn_s2d", "bn1", "bn2")
     ),
     # dw_end is the identity or the last convolution; before the layer scale: behind its 1e-5 a gate would hear nothing
-    "_efficientnet_blocks.UniversalInvertedResidual": Parts(
+    f"{_T}._efficientnet_blocks.UniversalInvertedResidual": Parts(
         ("dw_start", "pw_exp", "dw_mid", "pw_proj", "dw_end"), ("dw_start.conv", "dw_mid.conv", "dw_end.conv"), "dw_end"
     ),
-    "regnet.Bottleneck": Parts(("conv1", "conv2", "conv3"), ("conv2.conv",), "conv3.bn"),
+    f"{_T}.regnet.Bottleneck": Parts(("conv1", "conv2", "conv3"), ("conv2.conv",), "conv3.bn"),
     # a ghost module stands for a pointwise convolution; the last 3x3 is the cheap operation of the second
-    "ghostnet.GhostBottleneck": Parts(
+    f"{_T}.ghostnet.GhostBottleneck": Parts(
         ("ghost1", "conv_dw", "ghost2"), ("ghost2.cheap_operation.0",), "ghost2", ("ghost1", "bn_dw")
     ),
     # before the layer scale, as above
-    "convnext.ConvNeXtBlock": Parts(
+    f"{_T}.convnext.ConvNeXtBlock": Parts(
         ("conv_dw", "mlp.fc1", "mlp.fc2"), ("conv_dw",), "mlp", ("norm", "mlp.act"), rows=("norm", "mlp")
     ),
-    "byobnet.BasicBlock": Parts(("conv1_kxk", "conv2_kxk"), ("conv2_kxk.conv",), "attn_last"),
-    "byobnet.BottleneckBlock": Parts(
+    f"{_T}.byobnet.BasicBlock": Parts(("conv1_kxk", "conv2_kxk"), ("conv2_kxk.conv",), "attn_last"),
+    f"{_T}.byobnet.BottleneckBlock": Parts(
         ("conv1_1x1", "conv2_kxk", "conv2b_kxk", "conv3_1x1"), ("conv2_kxk.conv", "conv2b_kxk.conv"), "attn_last"
     ),
-    "byobnet.DarkBlock": Parts(("conv1_1x1", "conv2_kxk"), ("conv2_kxk.conv",), "attn_last"),
-    "byobnet.EdgeBlock": Parts(("conv1_kxk", "conv2_1x1"), ("conv1_kxk.conv",), "attn_last"),
+    f"{_T}.byobnet.DarkBlock": Parts(("conv1_1x1", "conv2_kxk"), ("conv2_kxk.conv",), "attn_last"),
+    f"{_T}.byobnet.EdgeBlock": Parts(("conv1_kxk", "conv2_1x1"), ("conv1_kxk.conv",), "attn_last"),
     # self-attention between the convolutions, mostly in place of the spatial one
-    "byobnet.SelfAttnBlock": Parts(
+    f"{_T}.byobnet.SelfAttnBlock": Parts(
         ("conv1_1x1", "conv2_kxk", "conv3_1x1"), ("conv2_kxk.conv",), "conv3_1x1", heard=None
     ),
     # where timm (and RepVGG-D2se) has its own attention; the identity is one of the branches
-    "byobnet.RepVggBlock": Parts(("conv_kxk",), (), "attn", branches=True),
-    "byobnet.MobileOneBlock": Parts(("conv_kxk",), (), "attn", branches=True),
-    "cspnet.BottleneckBlock": Parts(("conv1", "conv2", "conv3"), ("conv2.conv",), "attn3"),
+    f"{_T}.byobnet.RepVggBlock": Parts(("conv_kxk",), (), "attn", branches=True),
+    f"{_T}.byobnet.MobileOneBlock": Parts(("conv_kxk",), (), "attn", branches=True),
+    f"{_T}.cspnet.BottleneckBlock": Parts(("conv1", "conv2", "conv3"), ("conv2.conv",), "attn3"),
     # the activation that is part of the last norm comes before the sum
-    "cspnet.DarkBlock": Parts(("conv1", "conv2"), ("conv2.conv",), "conv2"),
-    "cspnet.EdgeBlock": Parts(("conv1", "conv2"), ("conv1.conv",), "conv2"),
+    f"{_T}.cspnet.DarkBlock": Parts(("conv1", "conv2"), ("conv2.conv",), "conv2"),
+    f"{_T}.cspnet.EdgeBlock": Parts(("conv1", "conv2"), ("conv1.conv",), "conv2"),
     # no norm, so no place before one. timm multiplies whatever fills attn_last by attn_gain (2), as any attn_layer: it
     # makes up for a gate around 1/2, and doubles a branch whose gate starts at 1 (`gate_start="identity"`). Behind
     # attention of the network's own there, both are multiplied once
-    "nfnet.NormFreeBlock": Parts(("conv1", "conv2", "conv2b", "conv3"), (), "attn_last", ("act2", "act2b", "act3")),
+    f"{_T}.nfnet.NormFreeBlock": Parts(
+        ("conv1", "conv2", "conv2b", "conv3"), (), "attn_last", ("act2", "act2b", "act3")
+    ),
     # all spatial convolutions go to the output, none of them is the last before it
-    "vovnet.OsaBlock": Parts(("conv_reduction", "conv_mid.*", "conv_concat"), (), "attn"),
+    f"{_T}.vovnet.OsaBlock": Parts(("conv_reduction", "conv_mid.*", "conv_concat"), (), "attn"),
 }
 
 UNPLACED = frozenset({
-    "_efficientnet_blocks.CondConvResidual",  # its convolutions take two inputs
-    "_efficientnet_blocks.MobileAttention",  # has none
-    "ghostnet.GhostBottleneckV3",
-    "regnet.PreBottleneck",
+    f"{_T}._efficientnet_blocks.CondConvResidual",  # its convolutions take two inputs
+    f"{_T}._efficientnet_blocks.MobileAttention",  # has none
+    f"{_T}.ghostnet.GhostBottleneckV3",
+    f"{_T}.regnet.PreBottleneck",
 })  # fmt: skip
 """Blocks beside these in networks of the same families; a network that has one is refused."""
 
 
 def class_name(module: nn.Module) -> str:
-    """With its module, for timm's within timm.models."""
+    """With its module, as `PARTS` has it: a user's module may well be called `resnet`."""
     own = type(module)
-    return f"{own.__module__}.{own.__qualname__}".removeprefix("timm.models.")
+    return f"{own.__module__}.{own.__qualname__}"
 
 
 def blocks(net: nn.Module) -> Iterator[tuple[nn.Module, Parts]]:

@@ -6,6 +6,7 @@ A measurement is made once for a machine, a network and a batch, and kept: see `
 from __future__ import annotations
 
 import logging
+import platform
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +27,7 @@ from trainers.recipe import PROXY
 FEW_STEPS = 300
 """A process with fewer steps in all does not win back what compiling costs it, and hardly what a measurement does: it
 has the layout of its precision, and no fused block unless told."""
-MANY_SECONDS = 300.0
+MANY_SECONDS = 900.0
 """Of training in a process, from which on it pays to compile and measure fused blocks, which takes a minute or two."""
 SOME_SECONDS = 60.0
 """From which on it pays to load them, where they are known to be faster: some five seconds of every process."""
@@ -35,9 +36,13 @@ _LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channe
 _HALF_IS_WORTH = 1.15  # bfloat16 must win by more than a noisy machine varies, for it costs digits
 _OTHER_IS_WORTH = 1.05  # of two ways to compute the same
 _GATE = AttentionDesign("avg", excitation="affine")  # possible in every network
+_FIRST = 3  # steps that are not counted
 _ROUNDS = 5
 _RATE = 0.002  # small, so that rounding does not grow into other losses
-_AGREES = 0.02  # of a loss: six small steps in bfloat16 differ by a tenth of that between layouts
+_AGREES = 0.3  # of how far the weights have moved: layouts in bfloat16 differ by some hundredths, a wrong gradient by 1
+
+_VERSION = 2
+"""Of what is measured and of the fused kernels: to be raised when either changes, so that all is measured again."""
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +88,10 @@ def pick_way(
         return ways[0]
     seconds = _known_or_measured(ways, *network)
     if fused and not any(way.fused for way in seconds):
-        raise UserError(f"fused blocks of {name!r} were asked for (--fuse) and can't be had here: see above.")
+        raise UserError(
+            f"fused blocks of {name!r} were asked for (--fuse) and can't be had here: it has no block that can run so, "
+            "or they can't be compiled, which a warning above tells."
+        )
     return fastest(seconds) if seconds else default_way(pick_precision(precision, device))
 
 
@@ -133,8 +141,10 @@ def fastest(seconds: Mapping[Way, float]) -> Way:
         precision: min(seconds[way] for way in seconds if way.precision == precision)
         for precision in {way.precision for way in seconds}
     }
-    is_half = len(best) == 1 or best["float32"] > _HALF_IS_WORTH * best["bfloat16"]
-    precision = next(iter(best)) if len(best) == 1 else ("bfloat16" if is_half else "float32")
+    if len(best) == 1:
+        [precision] = best
+    else:
+        precision = "bfloat16" if best["float32"] > _HALF_IS_WORTH * best["bfloat16"] else "float32"
     default = default_way(precision)
     ways = sorted(
         (way for way in seconds if way.precision == precision),
@@ -166,7 +176,9 @@ def _is_known(ways: Sequence[Way], name: str, image_size: int, batch_size: int, 
 
 def network_key(name: str, image_size: int, batch_size: int, device: torch.device) -> str:
     """All that a measurement depends on."""
-    return f"{hardware(device)}, torch {versions()['torch']}, {versioned(name)} at {image_size}, batch {batch_size}"
+    kernels = f"torch {versions()['torch']}, timm {versions()['timm']}, attnas {_VERSION}"
+    where = f"{platform.node()}: {hardware(device)}"
+    return f"{where}, {kernels}, {versioned(name)} at {image_size}, batch {batch_size}"
 
 
 @lru_cache(maxsize=64)
@@ -183,35 +195,62 @@ def _of_this_process(
         measured = _measured(ways, name, image_size, batch_size, device)
         if many:
             print(_told(measured), file=sys.stderr)
-        known = known | {str(way): measured.get(way) for way in ways}  # None: not to be had here
+        known = known | {str(way): seconds for way, seconds in measured.items()}
         measurements.keep(key, known)
-    return {way: known[str(way)] for way in ways if known[str(way)] is not None}
+    return {way: known[str(way)] for way in ways if known.get(str(way)) is not None}
 
 
-def _told(seconds: Mapping[Way, float]) -> str:
+def _told(measured: Mapping[Way, float | None]) -> str:
     """`bfloat16 channels_last fused 48 ms a step, bfloat16 channels_last 60 ms, ...`, the fastest first."""
+    seconds = {way: one for way, one in measured.items() if one is not None}
     ordered = sorted(seconds, key=lambda way: seconds[way])
     return ", ".join(f"{way} {1000 * seconds[way]:.3g} ms{' a step' * (way == ordered[0])}" for way in ordered)
 
 
 def _measured(
     ways: Sequence[Way], name: str, image_size: int, batch_size: int, device: torch.device
-) -> dict[Way, float]:
-    """Least seconds of a few alternating steps: other processes only ever add time."""
-    steps: dict[Way, Steps] = {}
+) -> dict[Way, float | None]:
+    """Least seconds of a few alternating steps: other processes only ever add time. None: the network has no such way.
+    What can't be had for another reason, which may pass, is left out.
+
+    The plainest way of each precision stays, each other is tried beside them and let go, for all may not fit at once.
+    """
+    network = (name, image_size, batch_size, device)
+    found: dict[Way, float | None] = {}
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        for way in ways:
-            try:
-                steps[way] = step = Steps(way, name, image_size, batch_size, device)
-                step()  # the first chooses kernels, compiles, records
-            except UserError as error:  # it has no such blocks, or no such step: nothing is wrong
-                steps.pop(way, None)
-                _log.info("%s is not trained as %s: %s", name, way, error)
-            except Exception as error:  # too little memory, no compiler: whatever it is, the way can't be had
-                steps.pop(way, None)
-                _warn(name, way, " ".join(str(error).split())[:300])
-        seconds = {way: min(several) for way, several in _alternated(steps).items()}
-    return {way: seconds[way] for way in _that_agree(name, {way: step.losses for way, step in steps.items()})}
+        plain: dict[str, Steps] = {}
+        for way in sorted(ways, key=_plainness):
+            steps = _started(way, network, found)
+            if steps is None:
+                continue
+            beside = plain.setdefault(way.precision, steps)
+            if not steps.agrees_with(beside):
+                _warn(name, way, f"its first steps are not those of {beside.way}")
+                continue
+            tried = {one.way: one for one in plain.values()} | {way: steps}
+            for one, several in _alternated(tried).items():
+                found[one] = min(filter(None, [found.get(one), *several]))
+    return found
+
+
+def _plainness(way: Way) -> tuple[bool, bool, bool]:
+    return way.captured, way.fused, way != default_way(way.precision)
+
+
+def _started(way: Way, network: tuple[str, int, int, torch.device], found: dict[Way, float | None]) -> Steps | None:
+    try:
+        steps = Steps(way, *network)
+        for _ in range(_FIRST):  # the first chooses kernels, compiles, records
+            steps()
+    except UserError as error:  # it has no such blocks, or no such step: nothing is wrong
+        found[way] = None
+        _log.info("%s is not trained as %s: %s", network[0], way, error)
+        return None
+    except Exception as error:  # too little memory, no compiler: whatever it is, the way can't be had now
+        _warn(network[0], way, " ".join(str(error).split())[:300])
+        return None
+    steps.remember()
+    return steps
 
 
 def _alternated(steps: Mapping[Way, Callable[[], float]]) -> dict[Way, list[float]]:
@@ -222,31 +261,15 @@ def _alternated(steps: Mapping[Way, Callable[[], float]]) -> dict[Way, list[floa
     return seconds
 
 
-def _that_agree(name: str, losses: Mapping[Way, Sequence[float]]) -> list[Way]:
-    """The ways whose losses are those of the plainest in their precision: same start, same images. A faster way that
-    computes something else is none."""
-    found = []
-    for way, said in losses.items():
-        plainest = min(
-            (one for one in losses if one.precision == way.precision), key=lambda one: (one.captured, one.fused)
-        )
-        expected = losses[plainest]
-        if all(abs(a - b) <= _AGREES * abs(b) for a, b in zip(said, expected, strict=True)):
-            found.append(way)
-        else:
-            _warn(name, way, f"its losses {said} are not those of {plainest}, {expected}")
-    return found
-
-
 def _warn(name: str, way: Way, reason: str) -> None:
     _log.warning("%s can't be trained as %s here: %s", name, way, reason)
 
 
 class Steps:
-    """Steps of one training, the same in every way: seconds of each, and the losses so far."""
+    """Steps of one training, the same in every way."""
 
     def __init__(self, way: Way, name: str, image_size: int, batch_size: int, device: torch.device) -> None:
-        self.device, self.losses = device, list[float]()
+        self.way, self.device = way, device
         torch.manual_seed(0)
         net = backbone(name, _GATE, num_classes=100, image_size=image_size)
         middle = torch.full((3,), 0.5)
@@ -255,9 +278,24 @@ class Steps:
         size = (batch_size, 3, image_size, image_size)
         self.images = torch.randint(0, 256, size, dtype=torch.uint8, generator=random).to(device)
         self.labels = torch.randint(0, 100, (batch_size,), generator=random).to(device)
+        self._start = self._weights()
+        self._moved = torch.zeros(0)
 
     def __call__(self) -> float:
+        """Seconds of a step."""
         start = time.perf_counter()
-        loss = self.learner.update(self.images, self.labels, _RATE)
-        self.losses.append(loss.item())  # which waits for an accelerator
+        self.learner.update(self.images, self.labels, _RATE).item()  # which waits for an accelerator
         return time.perf_counter() - start
+
+    def remember(self) -> None:
+        """How far the weights have come."""
+        self._moved = self._weights() - self._start
+
+    def agrees_with(self, other: Steps) -> bool:
+        """Whether both had come to the same: a faster way that computes something else is none."""
+        distance, length = (self._moved - other._moved).norm(), other._moved.norm()
+        return bool(length > 0) and bool(distance <= _AGREES * length)
+
+    def _weights(self) -> torch.Tensor:
+        """All in a row, on the CPU."""
+        return torch.cat([weight.detach().flatten().float().cpu() for weight in self.learner.net.parameters()])
