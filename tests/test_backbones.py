@@ -16,7 +16,7 @@ from search_space import NONE, PRESETS, AttentionDesign, DesignError, Site, User
 from search_space.module import Attention
 from trainers import backbone, cifar_resnet, sites
 from trainers.backbones import source_digest
-from trainers.parts import PARTS, UNPLACED, class_name
+from trainers.parts import PARTS, UNPLACED, blocks, class_name
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,12 @@ def test_every_block_of_the_table_is_a_class_that_there_is(name):
     module, _, own = name.rpartition(".")
     found = getattr(importlib.import_module(module), own)
     assert class_name(found.__new__(found)) == name
+
+
+def test_a_block_of_the_users_own_is_not_taken_for_timms_of_the_same_name():
+    """`resnet.py` is what everybody calls it."""
+    own = type("BasicBlock", (nn.Module,), {"__module__": "resnet"})()
+    assert class_name(own) == "resnet.BasicBlock" and not list(blocks(nn.Sequential(own)))
 
 
 def test_a_search_on_small_images_imports_neither_timm_nor_a_compiler():
