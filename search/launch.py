@@ -191,10 +191,13 @@ def run(
     check_batch_size(setting.data, setting.recipe)  # before workers are started for it
     torch.set_num_threads(request.threads)
     # measured once: a state between rungs is of one way to train, whichever worker goes on from it
-    if engine == "ray" and request.fused is None:
+    is_here = engine != "ray"
+    if not is_here and request.fused is None:
         setting = replace(setting, fused=False)  # not every machine of a cluster has a compiler
     setting, number = decided(request, setting, budget, workers)
-    request = replace(request, precision=setting.precision, fused=setting.fused)
+    request = replace(
+        request, precision=setting.precision, fused=setting.fused, way=setting.chosen if is_here else None
+    )
     with _storage_errors():
         study = request.study(setting, store)  # may refuse, and a refused study leaves no name behind
         unless_lost(study.sync)

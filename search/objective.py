@@ -40,17 +40,19 @@ class Setting:
     device: str | None = None
     precision: str = "auto"
     fused: bool | None = None
+    chosen: Way | None = None  # for all processes, whatever each would find best
 
     def way(self, trainings: int = 1) -> Way:
         """How `train` carries a training out, or would for a process with so many."""
+        if self.chosen is not None:
+            return self.chosen
         options: dict[str, Any] = {"precision": self.precision, "fused": self.fused, "trainings": trainings}
         return way_of(self.data, self.recipe, backbone=self.backbone, device=pick_device(self.device), **options)
 
     def decided(self, trainings: int = 1) -> Setting:
-        """With `precision` and `fused` as they are measured to be fastest here, where they are not given, for a process
-        with so many `trainings`."""
+        """With what is measured to be fastest here, where it is not given, for a process with so many `trainings`."""
         way = self.way(trainings)
-        return replace(self, precision=way.precision, fused=way.fused)
+        return replace(self, precision=way.precision, fused=way.fused, chosen=way)
 
     @property
     def steps_an_epoch(self) -> int:
@@ -100,6 +102,7 @@ class Setting:
             device=self.device,
             precision=self.precision,
             fused=self.fused,
+            way=self.chosen,
             until=until,
             checkpoint=checkpoint,
             on_epoch=on_epoch,

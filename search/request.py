@@ -18,6 +18,7 @@ from search.samplers import DEFAULT_SAMPLER
 from search.study import Study
 from search_space import AttentionDesign, Layered, Space
 from trainers import PROXY, ImageData, Recipe, load_data
+from trainers.ways import Way
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,7 @@ class Request:
     device: str | None = None
     precision: str = "auto"
     fused: bool | None = None
+    way: Way | None = None  # all that was chosen for every worker of this machine
     threads: int = 1
     timeout_seconds: float | None = None
     checkpoints: Path | None = None
@@ -49,7 +51,8 @@ class Request:
         data = self.data
         if isinstance(data, str):
             data = load_data(data, image_size=self.image_size, data_dir=self.data_dir, skip_corrupt=self.skip_corrupt)
-        return Setting(data, self.backbone, self.recipe, device=self.device, precision=self.precision, fused=self.fused)
+        options: dict[str, Any] = {"device": self.device, "precision": self.precision, "fused": self.fused}
+        return Setting(data, self.backbone, self.recipe, **options, chosen=self.way)
 
     def study(self, setting: Setting, store: Store, *, study_id: str | None = None) -> Study:
         """The study with what its candidates are. Raises `UserError` where none is allowed."""

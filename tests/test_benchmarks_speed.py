@@ -124,11 +124,12 @@ def test_a_set_is_reported_with_ratio_agreement_and_overhead():
         return trials.Carried(wall, found, [0.05], "bfloat16")
 
     found = {"plain": [carried(40.0, 9.0), carried(30.0, 8.0)], "attnas": [carried(90.0, 5.0), carried(10.0, 5.0)]}
-    found["attnas, one worker"] = [carried(90.0, 5.0), carried(20.0, 5.0)]
+    found |= {"attnas, one worker": [carried(90.0, 5.0), carried(20.0, 5.0)]}
+    found |= {"plain, tuned": [carried(90.0, 5.0), carried(15.0, 5.0)]}
     text = trials._report(kind, found)
     assert "attnas to plain, by rounds: 3;" in text  # the cold sets are no round
-    assert "to a worker on each: 0.5." in text
-    assert "50 (50 to 50) ms a trial, 1 % of a training" in text and "| 90 |" in text
+    assert "To plain, tuned: 1.5." in text and "attnas, one worker to attnas: 0.5." in text
+    assert "50 ms a trial, 1 % of a training" in text and "| 90 |" in text
 
 
 # -- the loop ------------------------------------------------------------------------------------------------------

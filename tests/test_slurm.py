@@ -82,7 +82,7 @@ def test_the_script_asks_for_a_storage_that_all_nodes_reach():
 
 def test_a_retraining_is_started_on_all_nodes_by_one_torchrun_each_that_meet_on_the_first(tmp_path):
     """Oracle: torchrun's own parser, of what the script would run by srun on a node of two accelerators."""
-    for name, does in {"scontrol": "echo n1; echo n2", "srun": 'shift; printf "%s\\n" "$@"'}.items():
+    for name, does in {"scontrol": "echo n1; seq 2 20000", "srun": 'shift; printf "%s\\n" "$@"'}.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
         (tmp_path / name).chmod(0o755)
     slurm = {"NNODES": "2", "GPUS_ON_NODE": "2", "JOB_ID": "7", "JOB_NODELIST": "n[1-2]"}

@@ -144,6 +144,15 @@ def test_a_way_that_is_said_keeps_its_measured_layout_however_short_the_training
     assert picked("float32", False, steps=1) == ROWS and picked("float32", steps=1) == PLAIN
 
 
+def test_what_was_decided_for_all_is_not_chosen_again(measured):
+    """A state between rungs goes on only in its own way, whatever the cache says meanwhile."""
+    recipe = Recipe(name="two", epochs=2, batch_size=16, learning_rate=0.05)
+    setting = Setting(make_blobs(seed=0), "resnet8", recipe, device="cpu", chosen=ROWS)
+    assert setting.way() == setting.decided(10**6).way() == ROWS and not measured.asked
+    outcome = setting.train(AttentionDesign.parse("none"), 0)
+    assert outcome.status == "complete" and outcome.precision == "float32" and not measured.asked
+
+
 def test_many_short_trainings_of_a_process_are_worth_what_a_long_one_is(measured):
     recipe = Recipe(name="short", epochs=10, batch_size=18, learning_rate=0.05)
     setting = Setting(make_blobs(seed=0), "resnet8", recipe, device="cpu")  # 180 images: 100 steps

@@ -34,6 +34,7 @@ def train(
     device: str | None = None,
     precision: str = "auto",
     fused: bool | None = None,
+    way: Way | None = None,
     on_epoch: EpochReport | None = None,
     until: int | None = None,
     checkpoint: Path | None = None,
@@ -50,7 +51,7 @@ def train(
     trunk's epochs, its own decay's and nothing else, those of one straight run.
 
     `precision` and `fused` (blocks that read their maps less often, in the same modules and weights) are chosen by
-    measurement unless given: see `trainers.ways`.
+    measurement unless given: see `trainers.ways`. `way` is what was chosen already, instead of both.
 
     `on_step` is called before every training step and every batch of the measuring. A training that turns NaN, runs out
     of memory, loses its machine, or raises (`TrialTimeout` from `on_step`) comes back as a failed outcome with its
@@ -61,10 +62,10 @@ def train(
     check_batch_size(data, recipe)
     length = recipe if until is None else _shortened(recipe, until)
     place = pick_device(device)
-    way = way_of(data, recipe, backbone=backbone, device=place, precision=precision, fused=fused)
+    chosen = way or way_of(data, recipe, backbone=backbone, device=place, precision=precision, fused=fused)
     identity = (
         f"proxy training of {design} in {versioned(backbone)}, recipe {recipe.hash}, seed {seed}, data "
-        f"{data.content_hash} at {data.image_size} px, {VALIDATION_SPLIT}, {split}, in {way} on {place.type}"
+        f"{data.content_hash} at {data.image_size} px, {VALIDATION_SPLIT}, {split}, in {chosen} on {place.type}"
     )
     found = None if checkpoint is None else Trunk.load(checkpoint, identity)
     trunk_steps = length.trunk_steps(steps_an_epoch(data, recipe)) if recipe.schedule == "constant" else 0
@@ -74,7 +75,7 @@ def train(
 
     def training() -> Epochs:
         net = initialised(backbone, design, recipe, seed=seed, num_classes=data.num_classes, image_size=data.image_size)
-        options: dict[str, Any] = {"recipe": length, "seed": seed, "device": place, "way": way}
+        options: dict[str, Any] = {"recipe": length, "seed": seed, "device": place, "way": chosen}
         run = Run(net, data, held_out, **options, on_step=on_step, effort=effort)
         if before is not None:
             run.restore(before)
@@ -87,8 +88,8 @@ def train(
     return observe(
         training,
         split=split,
-        precision=way.precision,
-        fused=way.fused,
+        precision=chosen.precision,
+        fused=chosen.fused,
         device=place,
         on_epoch=on_epoch,
         earlier=None if before is None else before.curves,

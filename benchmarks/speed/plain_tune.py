@@ -41,7 +41,7 @@ def main() -> None:
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(trial, arrays=arrays, asked=asked), {"cpu": 1}),
         param_space={"design": tune.grid_search(asked["designs"]), "seed": tune.grid_search(asked["seeds"])},
-        tune_config=tune.TuneConfig(max_concurrent_trials=asked["workers"]),
+        tune_config=tune.TuneConfig(max_concurrent_trials=asked["workers"], reuse_actors=asked["reuse"]),
         run_config=tune.RunConfig(name="plain", storage_path=asked["folder"], verbose=0),
     )
     results = tuner.fit()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,9 +28,12 @@ from trainers.backbones import initialised
 from trainers.recipe import PROXY, Recipe
 
 CORES = 2
-PLAIN, OURS, ONE = "plain", "attnas", "attnas, one worker"
-SIDES = (PLAIN, OURS, ONE)
-_WORKERS = {PLAIN: CORES, OURS: CORES, ONE: 1}  # with as many threads as there are cores for each
+PLAIN, TUNED, OURS, ONE = "plain", "plain, tuned", "attnas", "attnas, one worker"
+_PLAIN = {  # processes that load for each trial; whether a process goes on with another trial
+    PLAIN: {"loader_workers": 1, "reuse": False},
+    TUNED: {"loader_workers": 0, "reuse": True},
+}
+_WORKERS = {OURS: CORES, ONE: 1}  # with as many threads as there are cores for each
 _ROOT = Path(__file__).parents[2]
 
 
@@ -42,6 +46,7 @@ class Kind:
     epochs: int
     designs: tuple[str, ...]
     seeds: int
+    sides: tuple[str, ...] = (PLAIN, TUNED, OURS)
     image_size: int = 32
 
     @property
@@ -78,10 +83,10 @@ class Carried:
 
 _DESIGNS = ("none", "avg/mlp-r4", "avg/conv1d", "dct-top4/mlp-r4")
 KINDS = (
-    Kind("short", "resnet8", 2, _DESIGNS, 3),
-    Kind("long", "resnet20", 8, _DESIGNS[:2], 1),
+    Kind("short", "resnet8", 2, _DESIGNS, 3, (PLAIN, TUNED, OURS, ONE)),
+    Kind("long", "resnet20", 10, _DESIGNS[:2], 1),
 )
-SMALL = (Kind("small", "resnet8", 1, _DESIGNS[:2], 2, image_size=16),)
+SMALL = (Kind("small", "resnet8", 1, _DESIGNS[:2], 2, (PLAIN, TUNED, OURS, ONE), image_size=16),)
 
 
 def section(scale: Scale) -> str:
@@ -89,13 +94,15 @@ def section(scale: Scale) -> str:
     parts = [_of_kind(kind, scale) for kind in _kinds(scale)]
     head = f"""## Trials an hour
 
-Plain ([plain.py](speed/plain.py), [plain_tune.py](speed/plain_tune.py)): PIL and torchvision in a `DataLoader` with one
-worker, eager PyTorch in the form that is fastest here, Ray Tune with a process for each trial. attnas: `attnas search
---workers {CORES} --no-halving` with the designs as its warm start; *{ONE}*: one process on {CORES} cores
-instead of one on each. From the start of the first process to the end of the last, in turn; median (least to most) of
-n = {scale.repeats} sets with new seeds. A set before them has empty caches and is given apart; what attnas measures
-once of a machine and a network, how it trains fastest, is a part of that. Images: {scale.data.rpartition("/")[2]},
-decoded already for both."""
+*{PLAIN.capitalize()}* ([plain.py](speed/plain.py), [plain_tune.py](speed/plain_tune.py)): PIL and torchvision in a
+`DataLoader` with one worker, eager PyTorch in the form that is fastest here, Ray Tune with a process for each trial;
+*tuned*: no process that loads, which would share a core with one that trains, and processes that go on with the next
+trial. *attnas*: `attnas search --workers {CORES} --no-halving` with the designs as its warm start; *{ONE[8:]}*: one
+process on {CORES} cores instead of one on each. From the start of the first process to the end of the last, in turn;
+median (least to most) of n = {scale.repeats} sets with new seeds. A set before them has empty caches and is given
+apart; what attnas measures once of a machine and a network, how it trains fastest, is a part of that. A set is small,
+so what comes before the first training weighs more than in a search. Images: {scale.data.rpartition("/")[2]},
+decoded already for all."""
     return "\n\n".join([head, scale.where("torchvision", "timm", "ray"), *parts])
 
 
@@ -110,7 +117,7 @@ def _of_kind(kind: Kind, scale: Scale) -> str:
     found: dict[str, list[Carried]] = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="ab-") as kept:
         for repeat in range(scale.repeats + 1):
-            for side in SIDES if repeat % 2 else SIDES[::-1]:
+            for side in kind.sides if repeat % 2 else kind.sides[::-1]:
                 seeds = list(range(repeat * kind.seeds, (repeat + 1) * kind.seeds))
                 cache = Path(kept, side.replace(" ", "-"))
                 carried = carry_out(side, kind, seeds, scale.data, form, cache, first=repeat == 0)
@@ -136,18 +143,19 @@ def fastest(kind: Kind) -> Form:
 
 def carry_out(side: str, kind: Kind, seeds: list[int], data: str, form: Form, kept: Path, *, first: bool) -> Carried:
     """`kept` is the folder of what the side keeps between runs: decoded images, measurements, compiled programs."""
+    workers = _WORKERS.get(side, CORES)
     with tempfile.TemporaryDirectory(prefix="ab-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        workers = _WORKERS[side]
-        ours = _ours(kind, seeds, data, folder, workers)
-        command = _plain(kind, seeds, data, form, folder) if side == PLAIN else ours
         own = {"ATTNAS_CACHE": str(kept), "TORCHINDUCTOR_CACHE_DIR": str(kept / "inductor")}
         own |= {"RAY_TMPDIR": name, "TMPDIR": name, "OMP_NUM_THREADS": str(CORES // workers)}
         own["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
-        wall = _run(command, os.environ | own, folder)
-        if first and side != PLAIN:
-            wall += _run(_measuring(kind, CORES // workers), os.environ | own, folder)
-        trials, between, how = _plain_trials(folder, form) if side == PLAIN else _our_trials(folder)
+        if side in _PLAIN:
+            wall = _run(_plain(kind, seeds, data, form, folder, _PLAIN[side]), os.environ | own, folder)
+            trials, between, how = _plain_trials(folder, form)
+        else:
+            wall = _run(_measuring(kind, CORES // workers), os.environ | own, folder) if first else 0.0
+            wall += _run(_ours(kind, seeds, data, folder, workers), os.environ | own, folder)
+            trials, between, how = _our_trials(folder)
     asked = {(design, seed) for design in kind.designs for seed in seeds}
     assert {(trial.design, trial.seed) for trial in trials} == asked, (side, trials)
     return Carried(wall, trials, between, how)
@@ -164,7 +172,7 @@ def _run(command: list[str], environment: dict[str, str], folder: Path) -> float
             code = process.wait()
         finally:
             if process.poll() is None:
-                process.terminate()
+                os.killpg(process.pid, signal.SIGTERM)
                 process.wait()
         seconds = time.perf_counter() - begin
         if code != 0:
@@ -173,10 +181,10 @@ def _run(command: list[str], environment: dict[str, str], folder: Path) -> float
     return seconds
 
 
-def _plain(kind: Kind, seeds: list[int], data: str, form: Form, folder: Path) -> list[str]:
+def _plain(kind: Kind, seeds: list[int], data: str, form: Form, folder: Path, options: dict[str, object]) -> list[str]:
     asked = {"designs": kind.designs, "seeds": seeds, "backbone": kind.backbone, "recipe": {"epochs": kind.epochs}}
     asked |= {"data": data, "image_size": kind.image_size, "form": form, "workers": CORES}
-    asked |= {"loader_workers": 1, "folder": str(folder)}
+    asked |= options | {"folder": str(folder)}
     return [sys.executable, "-W", "ignore", "-m", "benchmarks.speed.plain_tune", json.dumps(asked)]
 
 
@@ -235,28 +243,28 @@ def agreement(ours: list[Trial], theirs: list[Trial]) -> tuple[float, float, flo
 
 
 def _report(kind: Kind, found: dict[str, list[Carried]]) -> str:
-    cold = {side: found[side][0] for side in SIDES}
-    warm = {side: found[side][1:] for side in SIDES}
+    cold = {side: found[side][0] for side in kind.sides}
+    warm = {side: found[side][1:] for side in kind.sides}
     rows = []
-    for side in SIDES:
+    for side in kind.sides:
         trials = [trial for carried in warm[side] for trial in carried.trials]
         accuracy = 100 * mean(trial.accuracy for trial in trials)
         numbers = [spread([carried.an_hour for carried in warm[side]]), spread([one.wall for one in warm[side]])]
         numbers += [figures(cold[side].wall), spread([trial.seconds for trial in trials]), f"{accuracy:.2f}"]
         rows.append([side, warm[side][0].how, *numbers])
     head = ["", "form", "trials an hour", "wall seconds", "with empty caches", "seconds a training", "top-1, %"]
-    by_round = _ratios(warm[OURS], warm[PLAIN])
-    every = {side: [trial for carried in found[side] for trial in carried.trials] for side in SIDES}
+    every = {side: [trial for carried in warm[side] for trial in carried.trials] for side in kind.sides}
     difference, low, high = (100 * value for value in agreement(every[OURS], every[PLAIN]))
-    overhead = [seconds for carried in found[OURS] for seconds in carried.between]
+    overhead = [seconds for carried in warm[OURS] for seconds in carried.between]
     training = median(trial.seconds for trial in every[OURS])
     share = f", {100 * median(overhead) / training:.2g} % of a training" if overhead else ""
     lines = [
         f"### {kind.name.capitalize()} trials: {kind.backbone}, {kind.epochs} epochs, {len(kind.designs)} designs with "
         f"{kind.seeds} seeds: {kind.trials} trials a set",
         table(head, rows),
-        f"Ratio of trials an hour, attnas to plain, by rounds: {spread(by_round)}; wanted: 2 or more. One worker on "
-        f"{CORES} cores to a worker on each: {spread(_ratios(warm[ONE], warm[OURS]))}.",
+        f"Ratio of trials an hour, attnas to plain, by rounds: {spread(_ratios(warm[OURS], warm[PLAIN]))}; wanted: 2 "
+        f"or more. To plain, tuned: {spread(_ratios(warm[OURS], warm[TUNED]))}.",
+        *(f"{ONE} to {OURS}: {spread(_ratios(warm[ONE], warm[OURS]))}." for _ in {ONE} & warm.keys()),
         f"Agreement: accuracy of attnas less plain {difference:+.2f} points (95 % interval {low:+.2f} to {high:+.2f}; "
         f"{len(every['attnas'])} pairs of one design and seed).",
         f"Engine and bookkeeping between trainings: {spread([1000 * value for value in overhead])} ms a trial{share}; "
