@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from search.budget import Budget
-from search.cores import AUTO, Workers, own_cores, usable_cores
+from search.cores import AUTO, Workers, cores_of_each, own_cores, usable_cores
 from search.objective import Setting
 from search.pool import environments
 from search.request import Request
@@ -36,7 +36,6 @@ _START_SECONDS = 900.0  # to compile
 _ROUNDS = 2
 _MOST_A_DEVICE = 8
 _MORE_IS_WORTH = 1.05  # of a worker more: it takes memory, and noise is as large
-
 
 _log = logging.getLogger(__name__)
 
@@ -79,12 +78,12 @@ def best_number(request: Request, setting: Setting, turn_seconds: float = _TURN_
     key = f"{network_key(setting.backbone, size, batch_size, device)}, {way}, at a time of {numbers[-1]}"
     known = measurements.of(key)
     if not known:
-        cores = max(request.threads, usable_cores() // numbers[-1])
+        cores = cores_of_each(numbers[-1], request.threads)
         job = Job(setting.backbone, size, batch_size, asdict(way), str(device), request.threads, cores)
-        print("measuring how many trainings at a time are fastest, once", end=" ... ", file=sys.stderr, flush=True)
-        known = {str(number): rate for number, rate in rates(job, request, numbers, turn_seconds).items()}
-        told = ", ".join(f"{number}: {rate:.3g}" for number, rate in known.items())
-        print(f"{told or 'none could run'} steps a second", file=sys.stderr)
+        with measurements.announced("how many trainings at a time are fastest") as told:
+            known = {str(number): rate for number, rate in rates(job, request, numbers, turn_seconds).items()}
+            numbers_told = ", ".join(f"{number}: {rate:.3g}" for number, rate in known.items())
+            told.append(f"{numbers_told or 'none could run'} steps a second")
         if known:
             measurements.keep(key, known)
     return best({int(number): rate for number, rate in known.items()})
@@ -158,8 +157,8 @@ def _processes(job: Job, request: Request, number: int) -> Iterator[list[subproc
                 last = log.read().decode(errors="replace").strip().rpartition("\n")[2]
                 _log.warning("not all %d trainings could run at a time: %s", number, last or "no reason was given")
         finally:
+            _kill(started)
             for process in started:
-                process.kill()
                 with suppress(BrokenPipeError):  # of a line that it did not read
                     process.communicate()
 

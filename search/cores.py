@@ -16,6 +16,11 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def cores_of_each(number: int, threads: int) -> int:
+    """Of so many processes that share this machine: what there is, but a core for each thread at least."""
+    return max(threads, usable_cores() // number)
+
+
 def own_cores(number: int) -> set[int]:
     """Pin this process to `number` cores that no other such process of this machine has; none if too few are left.
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from search.budget import Budget, Stop
-from search.cores import usable_cores
+from search.cores import cores_of_each
 from search.lookout import BrokenSearchError, Lookout, Report, SearchError
 from search.request import Request
 from search.study import Study
@@ -152,7 +152,7 @@ def _workers(request: Request, study: Study, budget: Budget, stop: Stop, number:
                 study_id=study.id,
                 deadline=stop.deadline,
                 grace_seconds=stop.grace_seconds,
-                cores=max(request.threads, usable_cores() // number),
+                cores=cores_of_each(number, request.threads),
                 driver=os.getpid(),
                 images=images,
             )

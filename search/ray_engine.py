@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from search.budget import Budget, Stop
-from search.cores import usable_cores
+from search.cores import cores_of_each, usable_cores
 from search.lookout import Report, SearchError
 from search.ray_bench import ActorOrders, Parcel
 from search.ray_driver import Driver
@@ -69,7 +69,7 @@ def run_ray(
             storage=study.store.url,
             folder=Path.cwd(),
             host=socket.gethostname(),
-            cores=max(request.threads, usable_cores() // here) if address is None else request.threads,
+            cores=cores_of_each(here, request.threads) if address is None else request.threads,
         )
         try:
             with driver.beating(), handlers_kept():

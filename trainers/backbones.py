@@ -260,13 +260,13 @@ def _sites(name: str, image_size: int, placement: str, bridged: bool, moved: boo
 def _without_numbers(name: str, ask: Callable[[], T]) -> T:
     """The answer found on the meta device; a factory that can't build or run there is asked on the CPU, and so are the
     small networks: they are done before the meta device has imported a compiler."""
-    try:
-        if name not in SMALL:
+    if name not in SMALL:
+        try:
             with torch.device("meta"), torch.no_grad():
                 return ask()
-    except Exception:
-        if not is_factory(name):
-            raise
+        except Exception:
+            if not is_factory(name):
+                raise
     with torch.device("cpu"), torch.no_grad(), torch.random.fork_rng(devices=[]):
         return ask()
 

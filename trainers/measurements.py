@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,15 @@ _log = logging.getLogger(__name__)
 def of(key: str) -> dict[str, Any]:
     """What is known under the key; nothing if it was never measured or can't be read."""
     return _read().get(key, {})
+
+
+@contextmanager
+def announced(what: str) -> Iterator[list[str]]:
+    """Says on stderr, in one line, what is being measured, and at the end what the block has put into the list."""
+    print(f"measuring {what}, once", end=" ... ", file=sys.stderr, flush=True)
+    told: list[str] = []
+    yield told
+    print(*told, file=sys.stderr)
 
 
 def keep(key: str, found: Mapping[str, float | None]) -> None:

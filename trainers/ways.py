@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 import platform
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -145,11 +145,7 @@ def fastest(seconds: Mapping[Way, float]) -> Way:
         [precision] = best
     else:
         precision = "bfloat16" if best["float32"] > _HALF_IS_WORTH * best["bfloat16"] else "float32"
-    default = default_way(precision)
-    ways = sorted(
-        (way for way in seconds if way.precision == precision),
-        key=lambda way: (way != default, way.captured, way.fused),
-    )
+    ways = sorted((way for way in seconds if way.precision == precision), key=_plainness)
     chosen = ways[0]
     for way in ways[1:]:
         if seconds[chosen] > _OTHER_IS_WORTH * seconds[way]:
@@ -187,14 +183,12 @@ def _of_this_process(
 ) -> dict[Way, float]:
     known = measurements.of(key)
     if not all(str(way) in known for way in ways):
-        many = any(way.fused for way in ways)  # to be compiled, which takes a minute or two
-        if many:
-            print(
-                f"measuring how {name} trains fastest on this machine, once", end=" ... ", file=sys.stderr, flush=True
-            )
-        measured = _measured(ways, name, image_size, batch_size, device)
-        if many:
-            print(_told(measured), file=sys.stderr)
+        telling: AbstractContextManager[list[str]] = nullcontext([])
+        if any(way.fused for way in ways):  # to be compiled, which takes a minute or two
+            telling = measurements.announced(f"how {name} trains fastest on this machine")
+        with telling as told:
+            measured = _measured(ways, name, image_size, batch_size, device)
+            told.append(_told(measured))
         known = known | {str(way): seconds for way, seconds in measured.items()}
         measurements.keep(key, known)
     return {way: known[str(way)] for way in ways if known.get(str(way)) is not None}
