@@ -28,7 +28,9 @@ from search.pool import environments
 from search.request import Request
 from trainers import measurements
 from trainers.environment import pick_device
-from trainers.ways import Steps, Way, network_key
+from trainers.timed_steps import Steps
+from trainers.way import Way
+from trainers.ways import network_key
 
 _TURN_SECONDS = 3.0
 _TURN_MARGIN = 120.0  # a step may be slow

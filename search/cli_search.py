@@ -149,7 +149,8 @@ def search_command(
     from results.engine import check_openable
     from search.budget import parse_duration
     from search.candidates import Limits
-    from search.launch import check_engine, checkpoints_beside, make_request
+    from search.launch import check_engine
+    from search.request import checkpoints_beside, make_request
 
     number = _workers(workers)
     check_engine(engine, number, address=address, devices_per_worker=devices_per_worker)

@@ -18,20 +18,17 @@ from search.at_once import decided
 from search.budget import Budget, Stop
 from search.candidates import Limits
 from search.cores import AUTO, Workers
-from search.halving import rungs
 from search.latency import check_hardware
 from search.lookout import Report, SearchError, Silent
 from search.objective import Setting
 from search.objectives import Objectives
 from search.recording import keep_recipe
-from search.request import Request
-from search.samplers import DEFAULT_SAMPLER, SAMPLERS
-from search.seeds import seeds_from
+from search.request import Request, checkpoints_beside, make_request
+from search.samplers import DEFAULT_SAMPLER
 from search.study import Study
-from search.warm_start import warm_start
 from search.worker import work
 from search_space import AttentionDesign, Layered, Space
-from trainers import PROXY, ImageData, Recipe, sites
+from trainers import PROXY, ImageData, Recipe
 from trainers.proxy_run import check_batch_size
 
 ENGINES = ("optuna", "ray")
@@ -126,48 +123,6 @@ def search(
         stop=stop,
         report=report,
     )
-
-
-def make_request(
-    space: Space,
-    *,
-    recipe: Recipe,
-    epochs: int | None,
-    seed: int,
-    replicates: int,
-    objectives: str | Objectives,
-    halving: bool,
-    factor: int,
-    shortest: int,
-    bracket: int,
-    warm_start_from: str | Sequence[AttentionDesign | Layered],
-    sampler: str,
-    **given: object,
-) -> Request:
-    """The request that these words come to; everything that needs no data is checked. Raises `UserError`."""
-    if sampler not in SAMPLERS:
-        raise SearchError(f"sampler: {sampler!r} given; allowed: {', '.join(SAMPLERS)}.")
-    if replicates < 1:
-        raise SearchError(f"replicates: {replicates} given; allowed: 1 or more.")
-    seeds_from(seed, replicates)
-    chosen = recipe if epochs is None else recipe.changed(epochs=epochs)
-    steps = rungs(chosen.epochs, halving=halving, factor=factor, shortest=shortest, bracket=bracket)
-    if steps.halves:
-        chosen = chosen.held()
-        check_checkpoints(given.get("checkpoints"))
-    request = Request(
-        space=space,
-        recipe=chosen,
-        objectives=Objectives.parse(objectives) if isinstance(objectives, str) else objectives,
-        rungs=steps,
-        seeds=tuple(range(seed, seed + replicates)),
-        sampler=sampler,
-        first=warm_start(warm_start_from, space),
-        **given,  # type: ignore[arg-type]
-    )
-    data = request.data
-    sites(request.backbone, request.image_size if isinstance(data, str) else data.image_size)
-    return request
 
 
 def run(
@@ -294,16 +249,3 @@ def check_engine(
         raise SearchError("workers: auto given; Ray has as many as the cluster holds if none are given.")
     if workers is not None and workers != AUTO and (isinstance(workers, str) or workers < 1):
         raise SearchError(f"workers: {workers!r} given; allowed: 1 or more, or {AUTO}.")
-
-
-def check_checkpoints(folder: object) -> None:
-    """Raises `SearchError` where no folder can be."""
-    if isinstance(folder, Path) and folder.exists() and not folder.is_dir():
-        raise SearchError(f"checkpoints: {folder} is a file; give a folder, which may be new.")
-
-
-def checkpoints_beside(url: str) -> Path:
-    """Where the undecayed states between rungs lie unless told: beside a SQLite file, else in the current folder."""
-    kind, _, path = url.partition(":///")
-    beside = kind.startswith("sqlite") and path not in ("", ":memory:")
-    return Path(f"{path}.checkpoints") if beside else Path("attnas.checkpoints")

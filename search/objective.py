@@ -19,7 +19,7 @@ from trainers.environment import pick_device
 from trainers.factories import versioned
 from trainers.proxy import way_of
 from trainers.proxy_run import steps_an_epoch
-from trainers.ways import Way
+from trainers.way import Way
 
 EpochReport = Callable[[dict[str, float]], None]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,18 @@ from typing import Any
 from results.store import Store
 from results.studies import Study as StoredStudy
 from search.candidates import Limits, candidates
-from search.halving import Rungs
+from search.halving import Rungs, rungs
+from search.lookout import SearchError
 from search.objective import Setting
 from search.objectives import Objectives
 from search.proposals import Plan
-from search.samplers import DEFAULT_SAMPLER
+from search.samplers import DEFAULT_SAMPLER, SAMPLERS
+from search.seeds import seeds_from
 from search.study import Study
+from search.warm_start import warm_start
 from search_space import AttentionDesign, Layered, Space
-from trainers import PROXY, ImageData, Recipe, load_data
-from trainers.ways import Way
+from trainers import PROXY, ImageData, Recipe, load_data, sites
+from trainers.way import Way
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,3 +96,58 @@ class Request:
         """Designs asked for by name that the space doesn't hold."""
         known = set(self.space.designs())
         return tuple(design for design in self.first if design not in known)
+
+
+def make_request(
+    space: Space,
+    *,
+    recipe: Recipe,
+    epochs: int | None,
+    seed: int,
+    replicates: int,
+    objectives: str | Objectives,
+    halving: bool,
+    factor: int,
+    shortest: int,
+    bracket: int,
+    warm_start_from: str | Sequence[AttentionDesign | Layered],
+    sampler: str,
+    **given: object,
+) -> Request:
+    """The request that these words come to; everything that needs no data is checked. Raises `UserError`."""
+    if sampler not in SAMPLERS:
+        raise SearchError(f"sampler: {sampler!r} given; allowed: {', '.join(SAMPLERS)}.")
+    if replicates < 1:
+        raise SearchError(f"replicates: {replicates} given; allowed: 1 or more.")
+    seeds_from(seed, replicates)
+    chosen = recipe if epochs is None else recipe.changed(epochs=epochs)
+    steps = rungs(chosen.epochs, halving=halving, factor=factor, shortest=shortest, bracket=bracket)
+    if steps.halves:
+        chosen = chosen.held()
+        check_checkpoints(given.get("checkpoints"))
+    request = Request(
+        space=space,
+        recipe=chosen,
+        objectives=Objectives.parse(objectives) if isinstance(objectives, str) else objectives,
+        rungs=steps,
+        seeds=tuple(range(seed, seed + replicates)),
+        sampler=sampler,
+        first=warm_start(warm_start_from, space),
+        **given,  # type: ignore[arg-type]
+    )
+    data = request.data
+    sites(request.backbone, request.image_size if isinstance(data, str) else data.image_size)
+    return request
+
+
+def check_checkpoints(folder: object) -> None:
+    """Raises `SearchError` where no folder can be."""
+    if isinstance(folder, Path) and folder.exists() and not folder.is_dir():
+        raise SearchError(f"checkpoints: {folder} is a file; give a folder, which may be new.")
+
+
+def checkpoints_beside(url: str) -> Path:
+    """Where the undecayed states between rungs lie unless told: beside a SQLite file, else in the current folder."""
+    kind, _, path = url.partition(":///")
+    beside = kind.startswith("sqlite") and path not in ("", ":memory:")
+    return Path(f"{path}.checkpoints") if beside else Path("attnas.checkpoints")

@@ -13,9 +13,9 @@ from typing import Any
 
 from results import open_store
 from search.budget import Budget
-from search.launch import make_request, run
+from search.launch import run
 from search.objective import Setting
-from search.request import Request
+from search.request import Request, make_request
 from search_space import Space
 from trainers import PROXY, ImageData
 from trainers.outcome import Outcome

@@ -23,7 +23,7 @@ from trainers.data import Split
 from trainers.fused_kernels import plainly
 from trainers.recipe import PROXY
 from trainers.synthetic import load_synthetic
-from trainers.ways import Way
+from trainers.way import Way
 
 SE = AttentionDesign.parse("avg/mlp-r4")
 

@@ -16,7 +16,7 @@ from trainers.backbones import initialised
 from trainers.captured import Captured, nowhere, on_cuda
 from trainers.learner import Learner
 from trainers.recipe import PROXY
-from trainers.ways import Way
+from trainers.way import Way
 
 PLAIN, RECORDED = Way("float32", "contiguous"), Way("float32", "contiguous", captured=True)
 DEVICES = [

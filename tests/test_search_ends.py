@@ -14,9 +14,9 @@ from sqlalchemy.exc import OperationalError
 from results.lease import this_owner
 from search import objective as objective_module
 from search.budget import Budget, Stop
-from search.launch import make_request
 from search.lookout import SearchError
 from search.objective import Setting
+from search.request import make_request
 from search.study import MOST_KILLS
 from search_space import PRESETS
 from trainers.outcome import Outcome

@@ -18,7 +18,9 @@ from trainers.cifar_resnet import CifarResNet
 from trainers.learner import Learner
 from trainers.recipe import Recipe
 from trainers.small_shapes import Shape
-from trainers.ways import FEW_STEPS, MANY_SECONDS, SOME_SECONDS, Way, default_way, fastest, pick_precision, pick_way
+from trainers.timed_steps import measure
+from trainers.way import Way, default_way
+from trainers.ways import FEW_STEPS, MANY_SECONDS, SOME_SECONDS, fastest, pick_precision, pick_way
 
 CPU = torch.device("cpu")
 PLAIN, ROWS = Way("float32", "contiguous"), Way("float32", "channels_last")
@@ -54,7 +56,7 @@ class Measured:
         self.asked: list[list[Way]] = []
         self.seconds = MANY_SECONDS / FEW_STEPS  # of a step in bfloat16
         self.faster: Way | None = None
-        monkeypatch.setattr(ways, "_measured", self)
+        monkeypatch.setattr(ways, "measure", self)
         self.forget()
 
     def forget(self) -> None:
@@ -246,19 +248,19 @@ def test_a_faster_way_that_computes_something_else_is_none(monkeypatch, caplog):
 
     monkeypatch.setattr(Learner, "update", update)
     half_rows = Way("bfloat16", "contiguous")
-    found = ways._measured([PLAIN, ROWS, half_rows, HALF], "resnet8", 8, 16, CPU)
+    found = measure([PLAIN, ROWS, half_rows, HALF], "resnet8", 8, 16, CPU)
     # the plainest of bfloat16 is what its other way is compared with, so here that other is the one to differ
     assert found.keys() == {PLAIN, HALF} and "not those of float32 contiguous" in caplog.text
 
 
 def test_layouts_and_formats_of_one_training_agree(caplog):
     every = [PLAIN, ROWS, HALF, Way("bfloat16", "contiguous")]
-    assert ways._measured(every, "resnet8", 8, 16, CPU).keys() == set(every) and not caplog.text
+    assert measure(every, "resnet8", 8, 16, CPU).keys() == set(every) and not caplog.text
 
 
 def test_what_can_not_be_had_for_a_while_is_tried_again_by_the_next_process(measured, monkeypatch):
-    monkeypatch.setattr(ways, "_measured", lambda among, *_: {PLAIN: 1.0} if PLAIN in among else {})
+    monkeypatch.setattr(ways, "measure", lambda among, *_: {PLAIN: 1.0} if PLAIN in among else {})
     assert picked("float32", None) == PLAIN
     measured.forget()
-    monkeypatch.setattr(ways, "_measured", measured)
+    monkeypatch.setattr(ways, "measure", measured)
     assert picked("float32", None) == FUSED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +15,7 @@ from trainers.fuse import fuse
 from trainers.fused_kernels import compiled
 from trainers.precision import autocast
 from trainers.recipe import Recipe
-
-if TYPE_CHECKING:
-    from trainers.ways import Way
+from trainers.way import Way
 
 
 class Learner:

@@ -18,7 +18,8 @@ from trainers.factories import versioned
 from trainers.outcome import Effort, EpochReport, Epochs, Outcome, observe, settled
 from trainers.proxy_run import Run, check_batch_size, steps_an_epoch
 from trainers.recipe import PROXY, Recipe
-from trainers.ways import Way, pick_way
+from trainers.way import Way
+from trainers.ways import pick_way
 
 _log = logging.getLogger(__name__)
 

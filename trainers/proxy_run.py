@@ -19,7 +19,7 @@ from trainers.data import ImageData, Split
 from trainers.learner import Learner
 from trainers.outcome import Effort, NotFiniteError
 from trainers.recipe import Recipe
-from trainers.ways import Way
+from trainers.way import Way
 
 
 def check_batch_size(data: ImageData, recipe: Recipe) -> None:

@@ -16,7 +16,7 @@ from results import open_store
 from results.row import Row
 from results.table import EVALUATIONS, to_cells
 from search.budget import Budget
-from search.launch import make_request
+from search.request import make_request
 from search.study import Study
 from search_space import Space
 

@@ -23,7 +23,7 @@ from trainers.fused_kernels import compiled
 from trainers.outcome import Effort
 from trainers.proxy_run import Run, steps_an_epoch
 from trainers.recipe import PROXY, Recipe
-from trainers.ways import Way
+from trainers.way import Way
 
 WAYS = tuple(
     Way(precision, layout, fused)

@@ -18,7 +18,7 @@ from search_space import AttentionDesign
 from search_space.module import Attention
 from trainers.data import ImageData, Split, load_data
 from trainers.recipe import PROXY
-from trainers.ways import Way
+from trainers.way import Way
 
 STEP, EVALUATION, NETWORK, ATTENTION = "trial: step", "trial: evaluation", "trial: network", "trial: attention"
 _NODE = "autograd::engine::evaluate_function"
