@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from finished_retraining import finished, pets, whole  # noqa: F401
 from PIL import Image
 from postgres import postgres, postgres_url, pytest_terminal_summary  # noqa: F401
 
