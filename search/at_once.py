@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -59,8 +59,12 @@ class Job:
         return Steps(Way(**self.way), self.backbone, self.image_size, self.batch_size, device)
 
 
-def decided(request: Request, setting: Setting, budget: Budget, workers: Workers) -> tuple[Setting, int | None]:
+def decided(
+    request: Request, setting: Setting, budget: Budget, workers: Workers, *, engine: str = "optuna"
+) -> tuple[Setting, int | None]:
     """How the trainings are carried out here, and how many at a time, with what was left open measured."""
+    if engine == "ray" and request.fused is None:
+        setting = replace(setting, fused=False)  # not every machine of a cluster has a compiler
     most = workers if isinstance(workers, int) else usable_cores() if workers == AUTO else 1
     setting = setting.decided(budget.trainings(most, setting.recipe.epochs))
     if workers == AUTO:

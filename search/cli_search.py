@@ -189,7 +189,7 @@ def search_command(
         )
         check_openable(storage)
         if dry_run:
-            _dry_run(request, budget, storage, workers=number, name=study, as_json=as_json)
+            _dry_run(request, budget, storage, engine=engine, workers=number, name=study, as_json=as_json)
             return
         options = {"engine": engine, "workers": number, "address": address, "devices_per_worker": devices_per_worker}
         options |= {"retry_failed": retry_failed, "name": study}
@@ -234,10 +234,8 @@ def _run(
         raise typer.Exit(130 if stop.signal == signal.SIGINT else 143)
 
 
-def _dry_run(
-    request: Request, budget: Budget, storage: str, *, workers: Workers, name: str | None, as_json: bool
-) -> None:
+def _dry_run(request: Request, budget: Budget, storage: str, *, as_json: bool, **options: Any) -> None:
     from search.dry_run import dry_run, say
 
-    facts = dry_run(request, budget, storage, workers=workers, name=name)
+    facts = dry_run(request, budget, storage, **options)
     print(json.dumps(facts)) if as_json else say(facts)

@@ -29,10 +29,16 @@ _OVERHEAD = 2**12  # bytes of a checkpoint that are no tensors
 
 
 def dry_run(
-    request: Request, budget: Budget, storage: str, *, workers: Workers = None, name: str | None = None
+    request: Request,
+    budget: Budget,
+    storage: str,
+    *,
+    engine: str = "optuna",
+    workers: Workers = None,
+    name: str | None = None,
 ) -> dict[str, Any]:
     """The facts, as JSON values. Raises `UserError` for what the search itself would refuse."""
-    setting, number = decided(request, request.setting(), budget, workers)
+    setting, number = decided(request, request.setting(), budget, workers, engine=engine)
     with unwritten(storage) as store:
         study = request.study(setting, store)
         found = store.studies.find(request.config(setting), name)

@@ -146,13 +146,9 @@ def run(
     check_batch_size(setting.data, setting.recipe)  # before workers are started for it
     torch.set_num_threads(request.threads)
     # measured once: a state between rungs is of one way to train, whichever worker goes on from it
-    is_here = engine != "ray"
-    if not is_here and request.fused is None:
-        setting = replace(setting, fused=False)  # not every machine of a cluster has a compiler
-    setting, number = decided(request, setting, budget, workers)
-    request = replace(
-        request, precision=setting.precision, fused=setting.fused, way=setting.chosen if is_here else None
-    )
+    setting, number = decided(request, setting, budget, workers, engine=engine)
+    way = None if engine == "ray" else setting.chosen  # which is of this machine
+    request = replace(request, precision=setting.precision, fused=setting.fused, way=way)
     with _storage_errors():
         study = request.study(setting, store)  # may refuse, and a refused study leaves no name behind
         unless_lost(study.sync)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from conftest import make_blobs
 
@@ -14,6 +16,7 @@ from search.objective import Setting
 from search.request import Request
 from search_space import Space, UserError
 from trainers.recipe import Recipe
+from trainers.way import Way
 
 RECIPE = Recipe(name="short", epochs=1, batch_size=8, learning_rate=0.05)
 
@@ -130,6 +133,21 @@ def test_a_number_that_is_given_is_not_measured(request_, monkeypatch):
     assert isinstance(setting, Setting)
     given = (None, 3, "auto")
     assert [decided(request_, setting, Budget(), workers)[1] for workers in given] == [None, 3, 7]
+
+
+@pytest.mark.parametrize(
+    ("engine", "given", "fused"),
+    [("optuna", None, True), ("ray", None, False), ("ray", True, True), ("optuna", False, False)],
+)
+def test_on_ray_blocks_are_fused_only_if_that_is_asked_for(request_, monkeypatch, engine, given, fused):
+    """Not every machine of a cluster has a compiler."""
+
+    def fuses_if_it_may(setting, trainings=1):
+        return Way("float32", "contiguous", fused=setting.fused is not False)
+
+    monkeypatch.setattr(Setting, "way", fuses_if_it_may)
+    asked = replace(request_, fused=given)
+    assert decided(asked, asked.setting(), Budget(), 1, engine=engine)[0].fused is fused
 
 
 @pytest.mark.parametrize(

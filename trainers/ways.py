@@ -72,15 +72,19 @@ def _worthwhile(
     """The ways among which so many steps are worth a measurement, or none is needed."""
     network = (name, image_size, batch_size, device)
     ways = _possible(precision, fused, name, device)
-    is_known, is_said = _is_known(ways, *network), precision != "auto" and fused is not None
-    if steps < FEW_STEPS and not (is_known and is_said):
+    is_said = precision != "auto" and fused is not None
+    if steps < FEW_STEPS and not (is_said and _is_known(ways, *network)):
         return [replace(default_way(pick_precision(precision, device)), fused=bool(fused))]
     quick = [way for way in ways if not way.fused]  # there is nothing to compile
     if is_said or not quick:
         return ways
     seconds = _known_or_measured(quick, *network)
-    least = SOME_SECONDS if is_known else MANY_SECONDS
-    return quick if seconds and steps * min(seconds.values()) < least else ways
+    if not seconds:
+        return ways
+    # fused blocks of the slower format need not be compiled: they win about as much in either
+    ways = [way for way in ways if way.precision == fastest(seconds).precision]
+    least = SOME_SECONDS if _is_known(ways, *network) else MANY_SECONDS
+    return quick if steps * min(seconds.values()) < least else ways
 
 
 def _possible(precision: str, fused: bool | None, name: str, device: torch.device) -> list[Way]:
