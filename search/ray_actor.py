@@ -13,6 +13,7 @@ from ray import cloudpickle, tune
 
 if TYPE_CHECKING:
     from search.ray_bench import Bench
+    from trainers.shared_images import Arrays
 
 
 class Sealed:
@@ -34,9 +35,10 @@ class Sealed:
 class Evaluator(tune.Trainable):
     """Carries out the parcel of its configuration, by orders that are the same for all."""
 
-    def setup(self, config: dict[str, Any], orders: Sealed | None = None) -> None:
-        assert orders is not None
-        self.orders, self.parcel = orders, config["parcel"]
+    def setup(self, config: dict[str, Any], orders: Sealed | None = None, images: Arrays | None = None) -> None:
+        """`images` lie in the memory that all processes of the machine share, with Ray."""
+        assert orders is not None and images is not None
+        self.orders, self.images, self.parcel = orders, images, config["parcel"]
         self.bench: Bench | None = None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -48,7 +50,7 @@ class Evaluator(tune.Trainable):
         from search.ray_bench import Bench
 
         if self.bench is None:
-            self.bench = Bench(self.orders.open())
+            self.bench = Bench(self.orders.open(), self.images)
         return {"done": True, **self.bench.carry_out(self.parcel.open())}
 
     def cleanup(self) -> None:

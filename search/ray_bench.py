@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,14 @@ from search.request import Request
 from search.study import Job
 from search.worker import do
 from search_space import UserError
+from trainers.shared_images import Arrays, joined
 
 
 @dataclass(frozen=True, kw_only=True)
 class ActorOrders:
     """What every actor of a search is told, once."""
 
-    request: Request
+    request: Request  # its data parted from the images
     plan: Plan
     storage: str
     folder: Path  # the driver's, to which relative paths belong
@@ -49,8 +50,8 @@ class Parcel:
 class Bench:
     """Carries out one job after the other."""
 
-    def __init__(self, orders: ActorOrders) -> None:
-        self.orders = orders
+    def __init__(self, orders: ActorOrders, images: Arrays) -> None:
+        self.orders, self.images = orders, images
         self._place: tuple[Setting, Store] | None = None
 
     def carry_out(self, parcel: Parcel) -> dict[str, Any]:
@@ -86,7 +87,8 @@ class Bench:
                 raise UserError(far_sqlite(socket.gethostname()))
             torch.set_num_threads(orders.request.threads)
             own_cores(orders.cores)
-            self._place = orders.request.setting(), open_store(orders.storage)
+            request = replace(orders.request, data=joined(orders.request.data, self.images))  # type: ignore[arg-type]
+            self._place = request.setting(), open_store(orders.storage)
         return self._place
 
 

@@ -11,6 +11,7 @@ import math
 import os
 import socket
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from search.ray_bench import ActorOrders, Parcel
 from search.ray_driver import Driver
 from search.request import Request
 from search.study import Study
+from trainers.shared_images import Arrays, parted
 
 try:
     import ray
@@ -63,8 +65,9 @@ def run_ray(
         share = _share(request, here, alone=address is None) if devices_per_worker is None else devices_per_worker
         fit = check_nodes(study.store.url, cpus=request.threads, devices=share)
         driver = Driver(study, budget, stop, report, workers=workers or fit)
+        light, images = parted(study.setting.data)
         orders = ActorOrders(
-            request=request,
+            request=replace(request, data=light),
             plan=study.plan,
             storage=study.store.url,
             folder=Path.cwd(),
@@ -73,7 +76,7 @@ def run_ray(
         )
         try:
             with driver.beating(), handlers_kept():
-                _tune(driver, orders, {"cpu": request.threads, "gpu": share})
+                _tune(driver, orders, images, {"cpu": request.threads, "gpu": share})
         finally:
             driver.give_back_all()
     if driver.fault is not None:
@@ -100,9 +103,10 @@ def _share(request: Request, workers: int, *, alone: bool) -> float:
     return 1.0 / math.ceil(workers / devices) if alone else 1.0
 
 
-def _tune(driver: Driver, orders: ActorOrders, resources: dict[str, float]) -> None:
+def _tune(driver: Driver, orders: ActorOrders, images: Arrays, resources: dict[str, float]) -> None:
     """Let Tune run until the driver has nothing more to hand out and nothing runs, or it must end."""
-    trainable = tune.with_resources(tune.with_parameters(Evaluator, orders=Sealed(orders)), resources)
+    given = tune.with_parameters(Evaluator, orders=Sealed(orders), images=images)
+    trainable = tune.with_resources(given, resources)
     watch = _Watch(driver)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(driver.workers)  # all actors start at once; the driver limits them
     with tempfile.TemporaryDirectory(prefix="attnas-tune-", ignore_cleanup_errors=True) as folder:

@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
+
 from search.objective import Setting
 from search.request import Request
 from trainers.outcome import Outcome
@@ -40,7 +42,7 @@ class Pretending(Setting):
 
         here = ray.get_runtime_context().get_node_id() if ray.is_initialized() else "-"
         with self.log.open("a") as log:
-            log.write(f"{os.getpid()} {here} {design} {until}\n")
+            log.write(f"{os.getpid()} {here} {design} {until} {shared(self.data.train.images)}\n")
             log.flush()
             number = self.log.read_bytes()[: log.tell()].count(b"\n")  # another may have written since
         if number <= self.kills:
@@ -66,8 +68,18 @@ class Pretence(Request):
         return Pretending(real.data, self.backbone, self.recipe, device="cpu", **how)
 
 
+def shared(tensor: torch.Tensor) -> bool:
+    """Whether it lies in the memory that Ray's processes of a machine share, as the system says."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        place, _, *name = line.split(maxsplit=5)
+        first, end = (int(address, 16) for address in place.split("-"))
+        if first <= tensor.data_ptr() < end:
+            return "plasma" in name[-1]
+    return False
+
+
 def lines(log: Path) -> list[list[str]]:
-    """What trainings have begun: process, node, design, epochs."""
+    """What trainings have begun: process, node, design, epochs, and whether the images lie in Ray's memory."""
     return [line.split(" ") for line in log.read_text().splitlines()] if log.exists() else []
 
 

@@ -22,6 +22,7 @@ from search.ray_cluster import check_nodes, cluster
 from search.ray_driver import OVER_LIMIT, REFUSED, Driver
 from search.ray_engine import check_share
 from search_space import Space
+from trainers.shared_images import parted
 
 SPACE = Space(squeeze=("avg", "max", "dct"), frequencies=("low2", "top2", "top4"), reduction=(4, 8))
 LOCAL = "sqlite:///a.db"
@@ -223,9 +224,10 @@ def bench(request_for, study, tmp_path, monkeypatch):
     made = []
 
     def make(**changed):
-        orders = {"request": request_for, "plan": study.plan, "storage": study.store.url, "folder": tmp_path}
-        orders |= {"host": socket.gethostname(), "cores": 1}
-        made.append(Bench(ActorOrders(**orders | changed)))
+        light, images = parted(study.setting.data)
+        orders = {"request": replace(request_for, data=light), "plan": study.plan}
+        orders |= {"storage": study.store.url, "folder": tmp_path, "host": socket.gethostname(), "cores": 1}
+        made.append(Bench(ActorOrders(**orders | changed), images))
         return made[-1]
 
     yield make
@@ -241,8 +243,7 @@ def test_what_is_trained_away_from_the_driver_ends_in_the_row_that_the_driver_cl
 
 def test_a_worker_that_can_t_take_part_says_why_and_trains_nothing(study, bench, request_for):
     parcel = Parcel(study.begin(Budget(trials=1)), None)
-    nowhere = replace(request_for, data="folder:/nowhere")
-    assert "/nowhere" in bench(request=nowhere).carry_out(parcel)[REFUSED]
+    assert "/nowhere" in bench(storage="sqlite:////nowhere/a.db").carry_out(parcel)[REFUSED]
     assert "PostgreSQL" in bench(host="elsewhere").carry_out(parcel)[REFUSED]
     assert not request_for.log.exists()
 

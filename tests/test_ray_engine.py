@@ -131,6 +131,7 @@ def test_a_study_goes_on_with_the_other_engine_and_back_to_an_exact_budget(here,
     assert len(report.rows) == 37
     processes = Counter(line[0] for line in lines(request.log))
     assert sorted(processes.values())[-1] >= 10, "actors are reused"
+    assert Counter(line[4] for line in lines(request.log)) == {"False": 6, "True": 37}, "a machine has the images once"
     assert capfd.readouterr() == ("", "")
 
 

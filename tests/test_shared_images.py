@@ -13,7 +13,7 @@ import torch
 from conftest import make_blobs
 
 from trainers.image_data import ImageData, Split
-from trainers.shared_images import share, take
+from trainers.shared_images import joined, parted, share, take
 
 CHILD = """
 import hashlib, pickle, sys
@@ -49,6 +49,18 @@ def test_what_is_taken_is_what_was_shared_and_writing_into_it_changes_nobody_els
             os.close(shared.descriptor)
         assert_same(yours, data)  # the pages stay as long as somebody sees them
         assert len(pickle.dumps(shared)) < 4000
+
+
+def test_arrays_that_nobody_may_write_are_joined_without_a_copy_and_without_a_word():
+    """As those are that Ray's processes share; warnings are errors here."""
+    data = make_blobs(seed=1)
+    light, large = parted(data)
+    assert len(pickle.dumps(light)) < 4000 and len(light.train) == 0
+    for array in large.values():
+        array.flags.writeable = False
+    found = joined(light, large)
+    assert_same(found, data)
+    assert found.train.images.data_ptr() == data.train.images.data_ptr()
 
 
 def test_another_process_sees_them_through_the_descriptor_it_inherits():
