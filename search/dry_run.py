@@ -38,13 +38,14 @@ def dry_run(
     name: str | None = None,
 ) -> dict[str, Any]:
     """The facts, as JSON values. Raises `UserError` for what the search itself would refuse."""
-    setting, number = decided(request, request.setting(), budget, workers, engine=engine)
+    setting = request.setting()
     with unwritten(storage) as store:
-        study = request.study(setting, store)
+        study = request.study(setting, store)  # may refuse, before anything is measured
+        study.setting, number = decided(request, setting, budget, workers, engine=engine)
         found = store.studies.find(request.config(setting), name)
         study.sync()
         first = study.preview(1) or list(study.candidates.networks.values())[:1]
-        short = short_trial(first[0], setting)
+        short = short_trial(first[0], study.setting)
         work = _work(study, budget, short)
         left = sum(rung["left"] for rung in work)
         return {

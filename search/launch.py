@@ -145,15 +145,14 @@ def run(
     setting = setting or request.setting()
     check_batch_size(setting.data, setting.recipe)  # before workers are started for it
     torch.set_num_threads(request.threads)
-    # measured once: a state between rungs is of one way to train, whichever worker goes on from it
-    setting, number = decided(request, setting, budget, workers, engine=engine)
-    way = None if engine == "ray" else setting.chosen  # which is of this machine
-    request = replace(request, precision=setting.precision, fused=setting.fused, way=way)
     with _storage_errors():
-        study = request.study(setting, store)  # may refuse, and a refused study leaves no name behind
+        study = request.study(setting, store)  # may refuse: nothing is measured then, and no name left behind
         unless_lost(study.sync)
         if study.latencies is not None:
             check_hardware(study.mirror.finished.values(), study.latencies)
+        # measured once: a state between rungs is of one way to train, whichever worker goes on from it
+        study.setting, number = decided(request, setting, budget, workers, engine=engine)
+        request = carried_out(request, study.setting, engine)
         unless_lost(lambda: keep_recipe(setting.recipe, store))
         begun = unless_lost(lambda: request.begin(setting, store, name))
         study.id = begun.id
@@ -185,6 +184,12 @@ def run(
     if stop is None and halt.signal is not None:
         raise KeyboardInterrupt
     return study.rows()
+
+
+def carried_out(request: Request, setting: Setting, engine: str) -> Request:
+    """With what was decided of this machine; of a cluster's machines each finds its own layout."""
+    way = None if engine == "ray" else setting.chosen
+    return replace(request, precision=setting.precision, fused=setting.fused, way=way)
 
 
 def engine_run(

@@ -12,6 +12,7 @@ from scipy import stats
 from timm.models.resnet import BasicBlock
 
 from benchmarks.speed import attention, loop, plain, profile, squeezes, trials
+from benchmarks.speed.__main__ import TRIALS
 from benchmarks.speed.clock import alternated
 from benchmarks.speed.levels import level_by_level
 from benchmarks.speed.scale import Scale
@@ -117,19 +118,24 @@ def test_between_trainings_is_what_each_worker_did_not_train():
 
 
 def test_a_set_is_reported_with_ratio_agreement_and_overhead():
-    kind = trials.SMALL[0]
+    kind = trials.SMALL
 
     def carried(wall, seconds):
         found = [trials.Trial(d, s, 0.5 + 0.01 * s, seconds) for d in kind.designs for s in range(kind.seeds)]
         return trials.Carried(wall, found, [0.05], "bfloat16")
 
-    found = {"plain": [carried(40.0, 9.0), carried(30.0, 8.0)], "attnas": [carried(90.0, 5.0), carried(10.0, 5.0)]}
-    found |= {"attnas, one worker": [carried(90.0, 5.0), carried(20.0, 5.0)]}
-    found |= {"plain, tuned": [carried(90.0, 5.0), carried(15.0, 5.0)]}
-    text = trials._report(kind, found)
-    assert "attnas to plain, by rounds: 3;" in text  # the cold sets are no round
-    assert "To plain, tuned: 1.5." in text and "attnas, one worker to attnas: 0.5." in text
+    found = {"plain": [carried(30.0, 8.0), carried(80.0, 8.0)], "attnas": [carried(10.0, 5.0), carried(20.0, 5.0)]}
+    found |= {"attnas, one worker": [carried(20.0, 5.0)] * 2, "plain, tuned": [carried(15.0, 5.0)] * 2}
+    text = trials.report(kind, found, {"attnas": 90.0})
+    assert "attnas to plain, by rounds: 3.5 (3 to 4);" in text
+    assert "attnas to plain, tuned: 1.12 (0.75 to 1.5)." in text and "one worker to attnas: 0.75 (0.5 to 1)." in text
     assert "50 ms a trial, 1 % of a training" in text and "| 90 |" in text
+    few = {side: found[side] for side in ("plain", "attnas")}
+    assert "tuned" not in trials.report(replace(kind, sides=("plain", "attnas")), few, {})
+
+
+def test_the_kinds_of_trials_are_the_parts_that_can_be_asked_for():
+    assert tuple(trials.KINDS) == TRIALS
 
 
 # -- the loop ------------------------------------------------------------------------------------------------------

@@ -183,6 +183,13 @@ def test_a_search_that_makes_no_sense_is_refused_before_anything_is_loaded(store
         run(store, "no such data", **options)
 
 
+def test_what_is_refused_has_not_measured_anything_first(store, blobs, monkeypatch):
+    """A measurement takes a minute."""
+    monkeypatch.setattr("search.launch.decided", None)
+    with pytest.raises(CandidateError, match="no design"):
+        run(store, blobs, max_macs=10)
+
+
 DRIVER = """
 import sys, time
 from pathlib import Path

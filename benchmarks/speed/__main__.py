@@ -1,6 +1,6 @@
 """How fast trials, steps and squeezes are beside what is written plainly today. Writes benchmarks/speed.md.
 
-python -m benchmarks.speed [trials] [loop] [attention] [squeezes] [profile] [--repeats 5] [--small] [--data SPEC]
+python -m benchmarks.speed [few] [many] [long] [loop] [attention] [squeezes] [profile] [--repeats 5] [--small]
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from pathlib import Path
 from benchmarks.speed.scale import Scale
 from benchmarks.tables import write_section
 
+TRIALS = ("few", "many", "long")
 SECTIONS = {
-    "trials": "Trials an hour",
+    **{name: f"Trials an hour: {name}" for name in TRIALS},
     "loop": "The training loop",
     "attention": "A step with attention",
     "squeezes": "Linear squeezes",
@@ -34,20 +35,24 @@ def main() -> None:
     arguments.add_argument("--repeats", type=int, default=5)
     arguments.add_argument("--small", action="store_true", help="everything once and little of it")
     arguments.add_argument("--data", default="synthetic", help="of trials: synthetic, folder:PATH")
-    arguments.add_argument("--epochs", type=int, nargs=2, default=(), help="of the short trials and of the long ones")
+    arguments.add_argument("--epochs", type=int, help="of the trials, instead of their own")
     arguments.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "speed.md")
     options = arguments.parse_args()
     if strange := set(options.parts) - SECTIONS.keys():
         arguments.error(f"no part {', '.join(sorted(strange))}; there are {', '.join(SECTIONS)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that processes and folders go too
-    scale = Scale(
-        1 if options.small else options.repeats, options.small, options.data, tuple(options.epochs), options.output
-    )
+    scale = Scale(1 if options.small else options.repeats, options.small, options.data, options.epochs, options.output)
     for name in options.parts or SECTIONS:
         scale.say(name)
-        text = import_module(f"benchmarks.speed.{name}").section(scale)
+        text = _section(name, scale)
         write_section(options.output, HEAD, text, list(SECTIONS.values()))
         print(text, flush=True)
+
+
+def _section(name: str, scale: Scale) -> str:
+    if name in TRIALS:
+        return str(import_module("benchmarks.speed.trials").section(scale, name))
+    return str(import_module(f"benchmarks.speed.{name}").section(scale))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ class Scale:
     repeats: int = 5
     small: bool = False
     data: str = "synthetic"
-    epochs: tuple[int, ...] = ()  # of short and long trials, instead of their own
+    epochs: int | None = None  # of trials, instead of their own
     output: Path = Path("speed.md")
 
     def say(self, words: str) -> None:

@@ -33,7 +33,8 @@ _PLAIN = {  # processes that load for each trial; whether a process goes on with
     PLAIN: {"loader_workers": 1, "reuse": False},
     TUNED: {"loader_workers": 0, "reuse": True},
 }
-_WORKERS = {OURS: CORES, ONE: 1}  # with as many threads as there are cores for each
+_OURS = (OURS, ONE)
+_WORKERS = dict.fromkeys((PLAIN, TUNED, OURS), CORES) | {ONE: 1}  # with as many threads as there are cores for each
 _ROOT = Path(__file__).parents[2]
 
 
@@ -82,48 +83,52 @@ class Carried:
 
 
 _DESIGNS = ("none", "avg/mlp-r4", "avg/conv1d", "dct-top4/mlp-r4")
-KINDS = (
-    Kind("short", "resnet8", 2, _DESIGNS, 3, (PLAIN, TUNED, OURS, ONE)),
-    Kind("long", "resnet20", 10, _DESIGNS[:2], 1),
-)
-SMALL = (Kind("small", "resnet8", 1, _DESIGNS[:2], 2, (PLAIN, TUNED, OURS, ONE), image_size=16),)
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("few", "resnet8", 2, _DESIGNS, 3, (PLAIN, TUNED, OURS, ONE)),
+        Kind("many", "resnet8", 2, _DESIGNS, 8, (PLAIN, OURS)),
+        Kind("long", "resnet20", 10, _DESIGNS[:2], 1),
+    )
+}
+SMALL = Kind("small", "resnet8", 1, _DESIGNS[:2], 2, (PLAIN, TUNED, OURS, ONE), image_size=16)
 
 
-def section(scale: Scale) -> str:
+def section(scale: Scale, name: str) -> str:
     torch.set_num_threads(1)
-    parts = [_of_kind(kind, scale) for kind in _kinds(scale)]
-    head = f"""## Trials an hour
+    kind = replace(SMALL, name=name) if scale.small else KINDS[name]
+    found = of_kind(replace(kind, epochs=scale.epochs or kind.epochs), scale)
+    return f"""## Trials an hour: {name}
 
 *{PLAIN.capitalize()}* ([plain.py](speed/plain.py), [plain_tune.py](speed/plain_tune.py)): PIL and torchvision in a
 `DataLoader` with one worker, eager PyTorch in the form that is fastest here, Ray Tune with a process for each trial;
 *tuned*: no process that loads, which would share a core with one that trains, and processes that go on with the next
 trial. *attnas*: `attnas search --workers {CORES} --no-halving` with the designs as its warm start; *{ONE[8:]}*: one
 process on {CORES} cores instead of one on each. From the start of the first process to the end of the last, in turn;
-median (least to most) of n = {scale.repeats} sets with new seeds. A set before them has empty caches and is given
-apart; what attnas measures once of a machine and a network, how it trains fastest, is a part of that. A set is small,
-so what comes before the first training weighs more than in a search. Images: {scale.data.rpartition("/")[2]},
-decoded already for all."""
-    return "\n\n".join([head, scale.where("torchvision", "timm", "ray"), *parts])
+median (least to most) of n = {scale.repeats} sets with new seeds. *Once before*: what attnas measures of a machine and
+a network, how it trains fastest, compiling included. The fewer trials a set has, the more weighs what comes before the
+first. Images: {scale.data.rpartition("/")[2]}, decoded already for all.
+
+{scale.where("torchvision", "timm", "ray")}
+
+{found}"""
 
 
-def _kinds(scale: Scale) -> list[Kind]:
-    kinds = SMALL if scale.small else KINDS
-    return [replace(kind, epochs=epochs) for kind, epochs in zip(kinds, scale.epochs, strict=False)] or list(kinds)
-
-
-def _of_kind(kind: Kind, scale: Scale) -> str:
+def of_kind(kind: Kind, scale: Scale) -> str:
     form = fastest(kind)
     scale.say(f"{kind.name}: the plain network is fastest in {form}")
     found: dict[str, list[Carried]] = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="ab-") as kept:
-        for repeat in range(scale.repeats + 1):
+        places = {side: _Place(Path(kept, side.replace(" ", "-")), CORES // _WORKERS[side]) for side in kind.sides}
+        once = {side: places[side].run(_measuring(kind, places[side].threads)) for side in kind.sides if side in _OURS}
+        scale.say(f"{kind.name}, measured once: {once}")
+        for repeat in range(scale.repeats):
             for side in kind.sides if repeat % 2 else kind.sides[::-1]:
                 seeds = list(range(repeat * kind.seeds, (repeat + 1) * kind.seeds))
-                cache = Path(kept, side.replace(" ", "-"))
-                carried = carry_out(side, kind, seeds, scale.data, form, cache, first=repeat == 0)
+                carried = carry_out(side, kind, seeds, scale.data, form, places[side])
                 found[side].append(carried)
                 scale.say(f"{kind.name}, {side}, {repeat}: {carried.wall:.1f} s")
-    return _report(kind, found)
+    return report(kind, found, once)
 
 
 def fastest(kind: Kind) -> Form:
@@ -141,21 +146,32 @@ def fastest(kind: Kind) -> Form:
     return min(FORMS, key=lambda form: min(times[form].wall))
 
 
-def carry_out(side: str, kind: Kind, seeds: list[int], data: str, form: Form, kept: Path, *, first: bool) -> Carried:
-    """`kept` is the folder of what the side keeps between runs: decoded images, measurements, compiled programs."""
-    workers = _WORKERS.get(side, CORES)
+@dataclass(frozen=True)
+class _Place:
+    """Where a side runs; `kept` is what it keeps between runs: decoded images, measurements, compiled programs."""
+
+    kept: Path
+    threads: int
+
+    def run(self, command: list[str], folder: Path | None = None) -> float:
+        """Seconds of the process in the folder, or in one of its own."""
+        with tempfile.TemporaryDirectory(prefix="ab-", ignore_cleanup_errors=True) as own:
+            place = folder or Path(own)
+            given = {"ATTNAS_CACHE": str(self.kept), "TORCHINDUCTOR_CACHE_DIR": str(self.kept / "inductor")}
+            given |= {"RAY_TMPDIR": str(place), "TMPDIR": str(place), "OMP_NUM_THREADS": str(self.threads)}
+            given["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+            return _run(command, os.environ | given, place)
+
+
+def carry_out(side: str, kind: Kind, seeds: list[int], data: str, form: Form, place: _Place) -> Carried:
     with tempfile.TemporaryDirectory(prefix="ab-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        own = {"ATTNAS_CACHE": str(kept), "TORCHINDUCTOR_CACHE_DIR": str(kept / "inductor")}
-        own |= {"RAY_TMPDIR": name, "TMPDIR": name, "OMP_NUM_THREADS": str(CORES // workers)}
-        own["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
-        if side in _PLAIN:
-            wall = _run(_plain(kind, seeds, data, form, folder, _PLAIN[side]), os.environ | own, folder)
-            trials, between, how = _plain_trials(folder, form)
-        else:
-            wall = _run(_measuring(kind, CORES // workers), os.environ | own, folder) if first else 0.0
-            wall += _run(_ours(kind, seeds, data, folder, workers), os.environ | own, folder)
+        if side in _OURS:
+            wall = place.run(_ours(kind, seeds, data, folder, _WORKERS[side]), folder)
             trials, between, how = _our_trials(folder)
+        else:
+            wall = place.run(_plain(kind, seeds, data, form, folder, _PLAIN[side]), folder)
+            trials, between, how = _plain_trials(folder, form)
     asked = {(design, seed) for design in kind.designs for seed in seeds}
     assert {(trial.design, trial.seed) for trial in trials} == asked, (side, trials)
     return Carried(wall, trials, between, how)
@@ -242,29 +258,30 @@ def agreement(ours: list[Trial], theirs: list[Trial]) -> tuple[float, float, flo
     return mean(one - other for one, other in pairs), float(found.low), float(found.high)
 
 
-def _report(kind: Kind, found: dict[str, list[Carried]]) -> str:
-    cold = {side: found[side][0] for side in kind.sides}
-    warm = {side: found[side][1:] for side in kind.sides}
+def report(kind: Kind, found: dict[str, list[Carried]], once: dict[str, float]) -> str:
+    """Of the sets of each side, in rounds; `once` are the seconds that some spend before all."""
     rows = []
     for side in kind.sides:
-        trials = [trial for carried in warm[side] for trial in carried.trials]
+        trials = [trial for carried in found[side] for trial in carried.trials]
         accuracy = 100 * mean(trial.accuracy for trial in trials)
-        numbers = [spread([carried.an_hour for carried in warm[side]]), spread([one.wall for one in warm[side]])]
-        numbers += [figures(cold[side].wall), spread([trial.seconds for trial in trials]), f"{accuracy:.2f}"]
-        rows.append([side, warm[side][0].how, *numbers])
-    head = ["", "form", "trials an hour", "wall seconds", "with empty caches", "seconds a training", "top-1, %"]
-    every = {side: [trial for carried in warm[side] for trial in carried.trials] for side in kind.sides}
+        numbers = [spread([carried.an_hour for carried in found[side]]), spread([one.wall for one in found[side]])]
+        before = figures(once[side]) if side in once else ""
+        numbers += [before, spread([trial.seconds for trial in trials]), f"{accuracy:.2f}"]
+        rows.append([side, found[side][0].how, *numbers])
+    head = ["", "form", "trials an hour", "wall seconds", "once before, s", "seconds a training", "top-1, %"]
+    every = {side: [trial for carried in found[side] for trial in carried.trials] for side in kind.sides}
     difference, low, high = (100 * value for value in agreement(every[OURS], every[PLAIN]))
-    overhead = [seconds for carried in warm[OURS] for seconds in carried.between]
+    overhead = [seconds for carried in found[OURS] for seconds in carried.between]
     training = median(trial.seconds for trial in every[OURS])
     share = f", {100 * median(overhead) / training:.2g} % of a training" if overhead else ""
     lines = [
-        f"### {kind.name.capitalize()} trials: {kind.backbone}, {kind.epochs} epochs, {len(kind.designs)} designs with "
-        f"{kind.seeds} seeds: {kind.trials} trials a set",
+        f"{kind.backbone}, {kind.epochs} epochs, {len(kind.designs)} designs with {kind.seeds} seeds: {kind.trials} "
+        "trials a set",
         table(head, rows),
-        f"Ratio of trials an hour, attnas to plain, by rounds: {spread(_ratios(warm[OURS], warm[PLAIN]))}; wanted: 2 "
-        f"or more. To plain, tuned: {spread(_ratios(warm[OURS], warm[TUNED]))}.",
-        *(f"{ONE} to {OURS}: {spread(_ratios(warm[ONE], warm[OURS]))}." for _ in {ONE} & warm.keys()),
+        f"Ratio of trials an hour, attnas to plain, by rounds: {spread(_ratios(found[OURS], found[PLAIN]))}; wanted: 2 "
+        "or more.",
+        *(f"{OURS} to {TUNED}: {spread(_ratios(found[OURS], found[TUNED]))}." for _ in {TUNED} & found.keys()),
+        *(f"{ONE} to {OURS}: {spread(_ratios(found[ONE], found[OURS]))}." for _ in {ONE} & found.keys()),
         f"Agreement: accuracy of attnas less plain {difference:+.2f} points (95 % interval {low:+.2f} to {high:+.2f}; "
         f"{len(every['attnas'])} pairs of one design and seed).",
         f"Engine and bookkeeping between trainings: {spread([1000 * value for value in overhead])} ms a trial{share}; "
