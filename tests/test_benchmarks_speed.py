@@ -129,7 +129,7 @@ def test_a_set_is_reported_with_ratio_agreement_and_overhead():
     text = trials.report(kind, found, {"attnas": 90.0})
     assert "attnas to plain, by rounds: 3.5 (3 to 4);" in text
     assert "attnas to plain, tuned: 1.12 (0.75 to 1.5)." in text and "one worker to attnas: 0.75 (0.5 to 1)." in text
-    assert "50 ms a trial, 1 % of a training" in text and "| 90 |" in text
+    assert "50 (50 to 50) ms a trial, 1 % of a training" in text and "| 90 |" in text
     few = {side: found[side] for side in ("plain", "attnas")}
     assert "tuned" not in trials.report(replace(kind, sides=("plain", "attnas")), few, {})
 
