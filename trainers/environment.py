@@ -1,9 +1,7 @@
-"""What a row says of where it was measured: machine, versions, commit, memory."""
+"""What a row says of where it was measured: machine, versions, commit."""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import importlib.metadata
 import platform
 import subprocess
@@ -15,8 +13,6 @@ import torch
 from search_space.errors import UserError
 
 _LIBRARIES = ("torch", "timm", "numpy", "PyWavelets", "fvcore", "optuna")
-_STATUS = Path("/proc/self/status")
-_RESET = Path("/proc/self/clear_refs")
 
 
 def pick_device(name: str | None = None) -> torch.device:
@@ -75,27 +71,3 @@ def _git(*words: str) -> str:
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
-
-
-def reset_peak_memory(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    else:
-        with contextlib.suppress(
-            OSError, AttributeError
-        ):  # glibc's: what an earlier training has left is not this one's
-            ctypes.CDLL(None).malloc_trim(0)
-        with contextlib.suppress(OSError):  # only some systems offer it: then the peak is that of the process so far
-            _RESET.write_text("5")
-
-
-def peak_memory_bytes(device: torch.device) -> int | None:
-    """Largest memory since the reset: of the tensors on an accelerator, of the whole process on a CPU (Linux)."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    try:
-        lines = _STATUS.read_text().splitlines()
-    except OSError:
-        return None
-    found = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), None)
-    return None if found is None else int(found) * 1024

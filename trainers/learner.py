@@ -13,6 +13,7 @@ from trainers.augment import normalise
 from trainers.captured import Captured, Record, on_cuda
 from trainers.fuse import fuse
 from trainers.fused_kernels import compiled
+from trainers.memory import keep_freed_memory
 from trainers.precision import autocast
 from trainers.recipe import Recipe
 from trainers.way import Way
@@ -32,6 +33,8 @@ class Learner:
         device: torch.device,
         record: Record = on_cuda,
     ) -> None:
+        if device.type == "cpu":
+            keep_freed_memory()
         self.recipe, self.way, self.device = recipe, way, device
         self.mean, self.std = mean.to(device), std.to(device)
         self.net: nn.Module = net.to(device, memory_format=way.memory_format)  # type: ignore[call-overload]

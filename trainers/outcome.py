@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from search_space import AttentionDesign, Layered, UserError, settle
-from trainers.environment import commit, hardware, peak_memory_bytes, reset_peak_memory, versions
+from trainers.environment import commit, hardware, versions
+from trainers.memory import peak_memory_bytes, reset_peak_memory
 
 EpochReport = Callable[[dict[str, float]], None]
 Epochs = Generator[dict[str, float], None, str | None]
