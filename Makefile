@@ -34,7 +34,7 @@ chaos: .venv/installed-test
 bench: bench-speed bench-engines bench-results
 
 # Some 3 hours of two quiet cores: trials, loop, attention and squeezes beside what is written plainly today; writes
-# benchmarks/speed.md. `$(BIN)/python -m benchmarks.speed trials` does a part.
+# benchmarks/speed.md. `$(BIN)/python -m benchmarks.speed few` does a part.
 bench-speed: .venv/installed-test
 	$(BIN)/python -m benchmarks.speed
 

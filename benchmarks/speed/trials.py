@@ -235,7 +235,7 @@ def _our_trials(folder: Path) -> tuple[list[Trial], list[float], str]:
     from results import open_store
 
     with open_store(f"sqlite:///{folder}/rows.db") as store:
-        rows, _ = store.changes(-1)
+        rows = store.rows()
     assert all(row.status == "complete" for row in rows), [row.error for row in rows]
     forms = {" ".join([str(row.precision), *(["fused"] if "fused blocks" in row.versions else [])]) for row in rows}
     trials = [Trial(row.design, row.seed, row.accuracy, row.seconds) for row in rows]
