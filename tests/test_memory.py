@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
 
 import pytest
 import torch
@@ -21,25 +22,26 @@ if sys.argv[1] == "given back":
     learner.keep_freed_memory = lambda: None
 torch.set_num_threads(1)
 steps = Steps(Way("float32", "channels_last"), "resnet8", 32, 64, torch.device("cpu"))
-for _ in range(8):
+counts = []
+for _ in range(20):
     steps()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(5):
-    steps()
-print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 5)
+    counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+print(*(after - before for before, after in zip(counts, counts[1:])))
 """
 
 
-def faults(kept: str) -> float:
-    """Page faults of a step, as the system counts them."""
+def faults(kept: str) -> list[int]:
+    """Page faults of each of 19 steps, as the system counts them."""
     command = [sys.executable, "-W", "ignore", "-c", FAULTS, kept]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
-    return float(done.stdout)
+    return [int(number) for number in done.stdout.split()]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc is asked")
 def test_a_step_takes_its_memory_from_what_the_one_before_has_freed():
-    assert 3 * faults("kept") < faults("given back")
+    """While the heap still grows, some steps have faults all the same."""
+    assert median(faults("kept")) < 20
+    assert median(faults("given back")) > 100
 
 
 def test_a_training_is_not_charged_what_an_earlier_one_has_left():
