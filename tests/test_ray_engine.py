@@ -107,6 +107,7 @@ def test_one_worker_of_ray_makes_the_rows_of_a_worker_without_ray_in_the_same_or
                 trials=8,
                 warm_start_from="none",
                 precision="float32",
+                fused=False,  # or Ray's, which says so, may take another layout that this machine has measured
                 engine=engine,
                 workers=1,
                 devices_per_worker=0.25 if engine == "ray" else None,
