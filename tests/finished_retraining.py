@@ -5,17 +5,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from retrain_tree import carried_out, make_tree
 
 from search_space import find_design
-from trainers.imagenet import Outcome, RetrainRecipe, image_set, retrain
+from trainers.imagenet_recipe import RetrainRecipe
+from trainers.outcome import Outcome
 
 RECIPE = RetrainRecipe(epochs=3, batch_size=8)
+REPOSITORY = Path(__file__).parents[1]
 
 
 def go(pets: Path, output: Path, design: str = "se", **options: Any) -> Outcome:
+    from trainers.imagenet import image_set, retrain  # not for every test, as conftest would have it
+
     fixed = {"backbone": "resnet8", "image_size": 32, "recipe": RECIPE}
     return retrain(find_design(design), image_set(pets), output=output, **carried_out(fixed | options))
+
+
+def without_times(curves: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{k: v for k, v in record.items() if k not in ("seconds", "images_per_second")} for record in curves]
+
+
+def same(a: Path, b: Path) -> bool:
+    left, right = (torch.load(path / "model.pt", weights_only=True) for path in (a, b))
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
 @pytest.fixture(scope="session")

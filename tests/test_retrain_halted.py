@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from finished_retraining import REPOSITORY, go, same, without_times
 from retrain_tree import make_tree
-from test_retrain_resume import REPOSITORY, go, same, without_times
 
 from results import open_store
 from search_space import UserError
@@ -29,14 +29,9 @@ FULL = RetrainRecipe(
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tree(tmp_path_factory.mktemp("halted") / "pets")
-
-
-@pytest.fixture(scope="module")
-def whole(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+def whole(pets: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
     output = tmp_path_factory.mktemp("whole") / "out"
-    return output, go(tree, output, recipe=FULL)
+    return output, go(pets, output, recipe=FULL)
 
 
 def after(looks: int) -> Callable[[], bool]:
@@ -46,23 +41,23 @@ def after(looks: int) -> Callable[[], bool]:
 
 @pytest.mark.parametrize("looks", [1, 2, 3, 4, 6, 9, 14], ids=lambda looks: f"look{looks}")
 def test_wherever_it_stops_it_goes_on_to_the_same_bits(
-    tree: Path, whole: tuple[Path, Outcome], tmp_path: Path, looks: int
+    pets: Path, whole: tuple[Path, Outcome], tmp_path: Path, looks: int
 ) -> None:
     with pytest.raises(Halted):
-        go(tree, tmp_path / "out", recipe=FULL, stop=after(looks))
+        go(pets, tmp_path / "out", recipe=FULL, stop=after(looks))
     assert not (tmp_path / "out" / "model.pt").exists()
-    done = go(tree, tmp_path / "out", recipe=FULL)
+    done = go(pets, tmp_path / "out", recipe=FULL)
     assert same(tmp_path / "out", whole[0]) and without_times(done.curves) == without_times(whole[1].curves)
 
 
 def test_stopped_after_every_single_update_it_still_ends_with_the_same_bits(
-    tree: Path, whole: tuple[Path, Outcome], tmp_path: Path
+    pets: Path, whole: tuple[Path, Outcome], tmp_path: Path
 ) -> None:
     """While measuring it goes on, or it would never end."""
     stops = 0
     while True:
         try:
-            done = go(tree, tmp_path / "out", recipe=FULL, stop=after(1 if stops % 3 < 2 else 9))
+            done = go(pets, tmp_path / "out", recipe=FULL, stop=after(1 if stops % 3 < 2 else 9))
             break
         except Halted:
             stops += 1
@@ -71,21 +66,21 @@ def test_stopped_after_every_single_update_it_still_ends_with_the_same_bits(
 
 
 def test_stopped_before_it_was_measured_an_epoch_is_said_to_be_trained_and_has_no_speed(
-    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    pets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(Halted):
-        go(tree, tmp_path / "out", recipe=FULL, stop=after(8))
-    done = go(tree, tmp_path / "out", recipe=FULL)
+        go(pets, tmp_path / "out", recipe=FULL, stop=after(8))
+    done = go(pets, tmp_path / "out", recipe=FULL)
     assert "after epoch 1 of 3 and all of the next, to be measured" in capsys.readouterr().err
     assert ["images_per_second" in record for record in done.curves] == [True, False, True]
 
 
-def test_seconds_run_on(tree: Path, tmp_path: Path) -> None:
+def test_seconds_run_on(pets: Path, tmp_path: Path) -> None:
     with pytest.raises(Halted):
-        go(tree, tmp_path / "out", stop=after(2))
+        go(pets, tmp_path / "out", stop=after(2))
     time.sleep(0.3)  # between the two nothing is spent
     begun = time.perf_counter()
-    done = go(tree, tmp_path / "out")
+    done = go(pets, tmp_path / "out")
     assert 0 < done.curves[-1]["seconds"] < done.seconds + 1 < time.perf_counter() - begun + 30
     assert [record["seconds"] for record in done.curves] == sorted(record["seconds"] for record in done.curves)
 

@@ -9,26 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from finished_retraining import RECIPE, go
+from finished_retraining import RECIPE, REPOSITORY, go, same, without_times
 from retrain_tree import carried_out
 
 from search_space import UserError, find_design
 from trainers import imagenet_run
 from trainers.checkpoint import own_folder
 from trainers.imagenet import Outcome, image_set
-
-REPOSITORY = Path(__file__).parents[1]
-
-
-def without_times(curves: list[dict[str, float]]) -> list[dict[str, float]]:
-    return [{k: v for k, v in record.items() if k not in ("seconds", "images_per_second")} for record in curves]
-
-
-def same(a: Path, b: Path) -> bool:
-    left, right = (torch.load(path / "model.pt", weights_only=True) for path in (a, b))
-    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
-
 
 KILLED = """
 import os, signal, sys
