@@ -172,6 +172,14 @@ def no_sync() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What this machine has measured for its user decides nothing here, and tests leave nothing in his home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATTNAS_CACHE", str(tmp_path_factory.mktemp("attnas")))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     """Maps of 8 pixels gain nothing from a second thread, and waiting for it on a busy machine costs a hundredfold."""
     torch.set_num_threads(1)
