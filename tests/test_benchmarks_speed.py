@@ -11,7 +11,7 @@ import torch
 from scipy import stats
 from timm.models.resnet import BasicBlock
 
-from benchmarks.speed import attention, loop, plain, profile, squeezes, trials
+from benchmarks.speed import attention, cuda, loop, plain, profile, squeezes, trials
 from benchmarks.speed.__main__ import TRIALS
 from benchmarks.speed.clock import alternated
 from benchmarks.speed.levels import level_by_level
@@ -92,10 +92,7 @@ def test_plain_trials_see_the_pixels_that_attnas_sees(data):
 
 
 def test_a_plain_trial_is_a_record_an_epoch(data):
-    def part(split):
-        return split.images.permute(0, 2, 3, 1).contiguous().numpy(), split.labels.numpy()
-
-    arrays = plain.Arrays(part(data.train), part(data.validation), 16, data.mean.tolist(), data.std.tolist(), True)
+    arrays = plain.arrays_of(data)
     options = {"backbone": "resnet8", "recipe": PROXY.changed(epochs=2, batch_size=32), "workers": 0}
     records = list(plain.train(SE, 0, arrays, form=plain.FORMS[0], **options))
     assert [record["epoch"] for record in records] == [1, 2] and 0 <= records[-1]["accuracy"] <= 1
@@ -158,6 +155,25 @@ def test_the_trainers_losses_are_those_of_the_bare_loop(task):
     assert loop.distances(ours, theirs)[0] < 1e-5 and len(set(theirs)) == 3
 
 
+def test_weights_rounded_otherwise_are_off_by_the_unit_roundoff_at_most(task):
+    exact, rounded = task.network(), task.network()
+    loop.round_otherwise(rounded, "bfloat16", 1)
+    off = [
+        ((one - other) / one).abs().max()
+        for one, other in zip(rounded.parameters(), exact.parameters(), strict=True)
+        if other.all()
+    ]
+    assert 2**-9 < max(off) <= 2**-8 * 1.01  # half a unit of the last of 8 significant bits
+
+
+def test_a_way_agrees_that_is_no_farther_than_rounding_takes_a_curve(task, monkeypatch):
+    way = Way("float32", "channels_last")
+    (row,) = loop.agreement(task, [way], 3)
+    assert row[-1] == "agrees" and 0 < float(row[2]) <= 3 * float(row[3])
+    monkeypatch.setattr(loop, "run_losses", lambda *_: loop.bare_losses(replace(task, seed=4), way, 3))
+    assert loop.agreement(task, [way], 3)[0][-1] == "DIFFERS"
+
+
 def test_a_curve_that_departs_is_seen():
     assert loop.distances([1.0, 2.0, 3.5, 4.0], [1.0, 2.0, 3.0, 5.0]) == (1.0, -1.0)
 
@@ -165,6 +181,22 @@ def test_a_curve_that_departs_is_seen():
 def test_what_the_loop_costs_is_a_ratio_for_each_way(task):
     cells = loop.cost(task, Way("float32", "contiguous"), Scale(1, small=True))
     assert len(cells) == 4 and all("to" in cell for cell in cells)
+
+
+# -- a CUDA device -------------------------------------------------------------------------------------------------
+
+
+def test_lines_of_a_device_that_is_not_there_are_unmeasured(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    rows = [line for line in cuda.section(Scale(1)).splitlines() if line.startswith("| resnet")]
+    assert len(rows) == len(cuda.LINES) and all(row.count("unmeasured") == 5 for row in rows)
+
+
+def test_images_a_second_are_those_of_all_epochs_but_the_first(task, data):
+    records = [{"seconds": 10.0}, {"seconds": 12.0}, {"seconds": 14.0}]
+    assert cuda.rate_of(task, records) == 2 * len(data.train.labels) / 4
+    device = torch.device("cpu")
+    assert cuda.own_rate(task, Way("float32", "contiguous"), device) > 0 < cuda.plain_rate(task, device)
 
 
 # -- attention and squeezes ----------------------------------------------------------------------------------------

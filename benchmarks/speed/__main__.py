@@ -1,6 +1,7 @@
 """How fast trials, steps and squeezes are beside what is written plainly today. Writes benchmarks/speed.md.
 
-python -m benchmarks.speed [few] [many] [long] [loop] [attention] [squeezes] [profile] [--repeats 5] [--small]
+python -m benchmarks.speed [few] [many] [long] [loop] [attention] [squeezes] [cuda] [profile]
+    [--repeats 5] [--small]
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ SECTIONS = {
     "loop": "The training loop",
     "attention": "A step with attention",
     "squeezes": "Linear squeezes",
+    "cuda": "On a CUDA device",
     "profile": "Where the time of a trial goes",
 }
 HEAD = """# Speed

@@ -17,7 +17,7 @@ from search_space import NONE, AttentionDesign
 from trainers.backbones import initialised
 from trainers.cifar_resnet import BasicBlock
 from trainers.fuse import fuse
-from trainers.fused_kernels import compiled
+from trainers.fused_kernels import compiled, plainly
 from trainers.recipe import PROXY
 from trainers.timm_import import prepare
 
@@ -35,6 +35,8 @@ DESIGNS = {
 }
 TIMM = {"none": "", "timm's SEModule": "se", "timm's EcaModule": "eca"}
 FORMS = (Form("bfloat16", "channels_last"), Form("float32", "channels_last"), Form("float32", "contiguous"))
+BY_HAND = ("none", "SE (`avg/mlp-r4`)")  # of which the fused block runs without the compiler too
+RUNS = {"fused": compiled, "not compiled": plainly}
 Step = Callable[[], object]
 
 
@@ -52,7 +54,8 @@ Forward, backward and step of SGD, batch {_batch(scale)} at 32 px, one thread; a
 n = {_rounds(scale)} after one that is not counted; milliseconds by the wall, median (quartiles). Ratios to `none` of
 the same column in the same round, by the processor's time of the process and, in brackets, by the wall: medians.
 *Modules*: each layer by itself, eager. *Fused*: the same modules and weights in blocks that read their maps less
-often, compiled. *timm*: the layer of `timm.layers` in the same blocks, eager. Wanted of the fused: 1.06 or less.
+often, compiled; *not compiled*: the same blocks in plain PyTorch. *timm*: the layer of `timm.layers` in the same
+blocks, eager. Wanted of the fused: 1.06 or less.
 
 {scale.where("timm")}
 
@@ -70,26 +73,23 @@ def _rounds(scale: Scale) -> int:
 
 def _table(backbone: str, form: Form, scale: Scale) -> str:
     designs = dict(list(DESIGNS.items())[: 2 if scale.small else None])
-    kinds = ("modules", "timm") if scale.small else ("modules", "fused", "timm")
-    steps = {
-        (kind, name): step_of(kind, name, backbone, form, _batch(scale))
-        for kind in kinds
-        for name in (TIMM if kind == "timm" else designs)
-        if (kind, name) != ("timm", "none")
-    }
+    kinds = {"modules": list(designs), "fused": list(designs), "not compiled": BY_HAND, "timm": list(TIMM)[1:]}
+    if scale.small:
+        del kinds["fused"]
+    steps = {(kind, name): step_of(kind, name, backbone, form, _batch(scale)) for kind in kinds for name in kinds[kind]}
     times = alternated(steps, _rounds(scale))
     rows = []
     for name in [*designs, *list(TIMM)[1:]]:
         own = "timm" if name in TIMM and name != "none" else "modules"
-        cells = [_cells(times, own, name)]
-        cells += [_cells(times, "fused", name)] if ("fused", name) in times else [["", ""]]
-        rows.append([name, *cells[0], *cells[1]])
-    head = ["attention", "modules or timm, ms", "ratio", "fused, ms", "ratio"]
+        rows.append([name, *(cell for kind in (own, "fused", "not compiled") for cell in _cells(times, kind, name))])
+    head = ["attention", "modules or timm, ms", "ratio", "fused, ms", "ratio", "not compiled, ms", "ratio"]
     return f"{backbone}, {form}:\n\n{table(head, rows)}"
 
 
 def _cells(times: dict[tuple[str, str], Times], kind: str, name: str) -> list[str]:
-    ours, without = times[kind, name], times["fused" if kind == "fused" else "modules", "none"]
+    if (kind, name) not in times:
+        return ["", ""]
+    ours, without = times[kind, name], times["modules" if kind == "timm" else kind, "none"]
     by_cpu, by_wall = (figures(median(ratios(*pair))) for pair in ((ours.cpu, without.cpu), (ours.wall, without.wall)))
     return [middle_half([1000 * seconds for seconds in ours.wall]), f"{by_cpu} ({by_wall})"]
 
@@ -100,8 +100,8 @@ def step_of(kind: str, name: str, backbone: str, form: Form, batch: int) -> Step
     if kind == "timm":
         put_timm_layers(net, TIMM[name])
     net = net.to(memory_format=form.memory_format)  # type: ignore[call-overload]
-    if kind == "fused":
-        assert fuse(net, compiled), name
+    if kind in RUNS:
+        assert fuse(net, RUNS[kind]), name
     images = torch.randn(batch, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     images, labels = images.contiguous(memory_format=form.memory_format), torch.arange(batch) % 100
     optimiser = optimiser_of(net, PROXY)

@@ -20,11 +20,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from search_space import AttentionDesign
 from trainers.backbones import initialised
+from trainers.data import ImageData, Split
 from trainers.recipe import Recipe
 from trainers.timm_import import prepare
 
 prepare()
 from torchvision import transforms  # noqa: E402
+
+CPU = torch.device("cpu")
 
 
 class Form(NamedTuple):
@@ -37,8 +40,8 @@ class Form(NamedTuple):
     def memory_format(self) -> torch.memory_format:
         return torch.channels_last if self.layout == "channels_last" else torch.contiguous_format
 
-    def autocast(self) -> Any:
-        return torch.autocast("cpu", torch.bfloat16) if self.precision == "bfloat16" else nullcontext()
+    def autocast(self, device: torch.device) -> Any:
+        return torch.autocast(device.type, torch.bfloat16) if self.precision == "bfloat16" else nullcontext()
 
     def __str__(self) -> str:
         return f"{self.precision} {self.layout}"
@@ -70,12 +73,12 @@ class Images(Dataset[tuple[Tensor, int]]):
         return self.transform(Image.fromarray(self.images[index])), int(self.labels[index])
 
 
-def loaders(arrays: Arrays, recipe: Recipe, workers: int) -> tuple[Any, Any]:
+def loaders(arrays: Arrays, recipe: Recipe, workers: int, *, pinned: bool = False) -> tuple[Any, Any]:
     side = arrays.train[0].shape[1]
     tensor = [transforms.ToTensor(), transforms.Normalize(arrays.mean, arrays.std)]
     random = [transforms.RandomCrop(side, padding=recipe.crop_padding)] if recipe.crop_padding else []
     random += [transforms.RandomHorizontalFlip()] if recipe.mirror and arrays.mirrors else []
-    common: dict[str, Any] = {"num_workers": workers, "persistent_workers": workers > 0}
+    common: dict[str, Any] = {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": pinned}
     train = Images(*arrays.train, transforms.Compose(random + tensor))
     held_out = Images(*arrays.held_out, transforms.Compose(tensor))
     return (
@@ -105,7 +108,7 @@ def schedule_of(optimiser: torch.optim.Optimizer, recipe: Recipe, steps: int) ->
 def train_step(
     net: nn.Module, images: Tensor, labels: Tensor, optimiser: torch.optim.Optimizer, recipe: Recipe, form: Form
 ) -> Tensor:
-    with form.autocast():
+    with form.autocast(images.device):
         logits = net(images.to(memory_format=form.memory_format))
     loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
     optimiser.zero_grad()
@@ -115,34 +118,49 @@ def train_step(
 
 
 def train(
-    design: AttentionDesign, seed: int, arrays: Arrays, *, backbone: str, recipe: Recipe, form: Form, workers: int
+    design: AttentionDesign,
+    seed: int,
+    arrays: Arrays,
+    *,
+    backbone: str,
+    recipe: Recipe,
+    form: Form,
+    workers: int,
+    device: torch.device = CPU,
 ) -> Iterator[dict[str, float]]:
     """Yields a record an epoch."""
     begin = time.perf_counter()
     side = arrays.train[0].shape[1]
     net = initialised(backbone, design, recipe, seed=seed, num_classes=arrays.classes, image_size=side)
-    net = net.to(memory_format=form.memory_format)  # type: ignore[call-overload]
+    net = net.to(device, memory_format=form.memory_format)  # type: ignore[call-overload]
     torch.manual_seed(seed)
-    batches, held_out = loaders(arrays, recipe, workers)
+    torch.backends.cudnn.benchmark = True
+    batches, held_out = loaders(arrays, recipe, workers, pinned=device.type == "cuda")
     optimiser = optimiser_of(net, recipe)
     schedule = schedule_of(optimiser, recipe, recipe.epochs * len(batches))
     for epoch in range(1, recipe.epochs + 1):
         net.train()
-        total = 0.0
-        for images, labels in batches:
-            total += train_step(net, images, labels, optimiser, recipe, form).item()
+        total = torch.zeros((), device=device)
+        for images, labels in sent(batches, device):
+            total += train_step(net, images, labels, optimiser, recipe, form)
             schedule.step()
-        accuracy, loss = evaluate(net, held_out, form)
-        record = {"epoch": epoch, "train_loss": total / len(batches), "accuracy": accuracy, "loss": loss}
+        train_loss = total.item() / len(batches)
+        accuracy, loss = evaluate(net, held_out, form, device)
+        record = {"epoch": epoch, "train_loss": train_loss, "accuracy": accuracy, "loss": loss}
         yield record | {"seconds": time.perf_counter() - begin}
 
 
+def sent(batches: Any, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    for images, labels in batches:
+        yield images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+
+
 @torch.inference_mode()
-def evaluate(net: nn.Module, batches: Any, form: Form) -> tuple[float, float]:
+def evaluate(net: nn.Module, batches: Any, form: Form, device: torch.device) -> tuple[float, float]:
     net.eval()
     right, total, number = 0, 0.0, 0
-    for images, labels in batches:
-        with form.autocast():
+    for images, labels in sent(batches, device):
+        with form.autocast(device):
             logits = net(images.to(memory_format=form.memory_format)).float()
         right += int((logits.argmax(1) == labels).sum())
         total += F.cross_entropy(logits, labels, reduction="sum").item()
@@ -150,14 +168,11 @@ def evaluate(net: nn.Module, batches: Any, form: Form) -> tuple[float, float]:
     return right / number, total / number
 
 
-def arrays_of(data: str, image_size: int) -> Arrays:
+def arrays_of(data: ImageData) -> Arrays:
     """The same images in the same parts as attnas has them, decoded and resized already."""
-    from trainers.data import load_data
 
-    found = load_data(data, image_size=image_size)
-
-    def part(split: Any) -> tuple[Any, Any]:
+    def part(split: Split) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         return np.ascontiguousarray(split.images.permute(0, 2, 3, 1).numpy()), split.labels.numpy()
 
-    mean, std = found.mean.tolist(), found.std.tolist()
-    return Arrays(part(found.train), part(found.validation), found.num_classes, mean, std, found.flip)
+    mean, std = data.mean.tolist(), data.std.tolist()
+    return Arrays(part(data.train), part(data.validation), data.num_classes, mean, std, data.flip)

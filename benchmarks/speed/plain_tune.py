@@ -14,6 +14,7 @@ from ray import tune
 
 from benchmarks.speed import plain
 from search_space import AttentionDesign
+from trainers.data import load_data
 from trainers.recipe import PROXY
 
 NUMBERS = ("accuracy", "loss", "seconds")
@@ -36,7 +37,7 @@ def trial(config: dict[str, Any], arrays: plain.Arrays, asked: dict[str, Any]) -
 
 def main() -> None:
     asked = json.loads(sys.argv[1])
-    arrays = plain.arrays_of(asked["data"], asked["image_size"])
+    arrays = plain.arrays_of(load_data(asked["data"], image_size=asked["image_size"]))
     ray.init(num_cpus=asked["workers"], include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(trial, arrays=arrays, asked=asked), {"cpu": 1}),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from statistics import median
 from typing import Any
 
@@ -11,12 +10,12 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from benchmarks.speed.loop import Task
+from benchmarks.speed.loop import Task, few
 from benchmarks.speed.scale import Scale
 from benchmarks.tables import table
 from search_space import AttentionDesign
 from search_space.module import Attention
-from trainers.data import ImageData, Split, load_data
+from trainers.data import load_data
 from trainers.recipe import PROXY
 from trainers.way import Way
 
@@ -35,7 +34,7 @@ def section(scale: Scale) -> str:
     backbone = "resnet8" if scale.small else "resnet20"
     data = load_data("synthetic")
     if scale.small:
-        data = replace(data, train=_few(data, 128), validation=_few(data, 32))
+        data = few(data, 128)
     ways = [Way("bfloat16", "channels_last", fused) for fused in ((False,) if scale.small else (False, True))]
     task = Task(data, backbone, AttentionDesign.parse("avg/mlp-r4"), PROXY.changed(epochs=2))
     each: dict[Way, list[dict[str, float]]] = {way: [] for way in ways}
@@ -61,10 +60,6 @@ passes*; *rest* is Python between operators, the loss, the head.
 
 {table(["", *map(str, ways)], rows)}
 """
-
-
-def _few(data: ImageData, number: int) -> Split:
-    return Split(data.train.images[:number], data.train.labels[:number])
 
 
 def shares(task: Task, way: Way) -> dict[str, float]:

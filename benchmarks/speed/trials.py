@@ -87,7 +87,7 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind("few", "resnet8", 2, _DESIGNS, 3, (PLAIN, TUNED, OURS, ONE)),
-        Kind("many", "resnet8", 2, _DESIGNS, 8, (PLAIN, OURS)),
+        Kind("many", "resnet8", 2, _DESIGNS, 6, (PLAIN, OURS)),
         Kind("long", "resnet20", 10, _DESIGNS[:2], 1),
     )
 }
