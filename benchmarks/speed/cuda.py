@@ -55,10 +55,11 @@ def section(scale: Scale) -> str:
     return f"""## On a CUDA device
 
 Images of the training split a second, synthetic ones of 32 px, evaluation after every epoch included, with
-`avg/mlp-r4`: {_epochs(scale)} epochs after one that is not counted, in turn, median (least to most) of n = {scale.repeats}.
-*Plain*: [plain.py](speed/plain.py) with a process that loads for every second core, eight at most, pinned memory,
-autocast in bfloat16 and channels_last. *Attnas*: one training, in the way that was measured to be fastest. *Several*: steps of that training
-by so many processes at a time, without evaluation; the best of two turns. *Ratio*: of one to one, by rounds.
+`avg/mlp-r4`; {_epochs(scale)} epochs after one that is not counted, in turn; n = {scale.repeats}, median (least to
+most). *Plain*: [plain.py](speed/plain.py) with a process that loads for every second core, eight at most, pinned
+memory, autocast in bfloat16 and channels_last. *Attnas*: one training, in the way that was measured to be fastest.
+*Several*: steps of that training by so many processes at a time, without evaluation; the best of two turns. *Ratio*:
+of one to one, by rounds.
 
 {_device()}{scale.where("torchvision", "timm")}
 
