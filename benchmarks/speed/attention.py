@@ -18,6 +18,7 @@ from trainers.backbones import initialised
 from trainers.cifar_resnet import BasicBlock
 from trainers.fuse import fuse
 from trainers.fused_kernels import compiled, plainly
+from trainers.memory import keep_freed_memory
 from trainers.recipe import PROXY
 from trainers.timm_import import prepare
 
@@ -42,6 +43,7 @@ Step = Callable[[], object]
 
 def section(scale: Scale) -> str:
     torch.set_num_threads(1)
+    keep_freed_memory()  # as in any training
     backbones = ("resnet8",) if scale.small else ("resnet8", "resnet20")
     parts = []
     for backbone in backbones:
