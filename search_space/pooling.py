@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import exp
+from math import exp, log2
+from operator import index
 
 import torch
 from torch import Tensor
@@ -27,7 +28,30 @@ def layout(x: Tensor) -> torch.memory_format:
 
 def average(x: Tensor, dims: int | tuple[int, ...], keepdim: bool = False) -> Tensor:
     """Mean over `dims` in the map's dtype: no half-precision sum that could overflow."""
+    if dims == (2, 3) and not keepdim and multiplies_halves(x):
+        return _average_of_halves(x)
     return x.mean(dims, keepdim, dtype=wide(x.dtype)).to(x.dtype)
+
+
+def _average_of_halves(x: Tensor) -> Tensor:
+    """[B, C, H, W] -> [B, C] as a product with a row of ones, of which a power of two is taken to be near the mean."""
+    pixels = index(x.shape[2]) * index(x.shape[3])
+    power = 2.0 ** -round(log2(pixels))
+    ones = x.new_full((1, pixels), power)
+    return torch.bmm(ones.expand(x.shape[0], -1, -1), by_position(x))[:, 0] / (pixels * power)
+
+
+def multiplies_halves(x: Tensor) -> bool:
+    """Whether products of matrices with this map are best made of it as it is: a CPU accumulates those of bfloat16 in
+    float32, and reads, and in the backward writes, no wide map for it."""
+    return x.dtype == torch.bfloat16 and x.device.type == "cpu"
+
+
+def by_position(x: Tensor) -> Tensor:
+    """[B, C, H, W] -> [B, HW, C], a view in either layout: products of matrices with it copy no map."""
+    if layout(x) is torch.channels_last:
+        return x.permute(0, 2, 3, 1).flatten(1, 2)
+    return x.flatten(2).transpose(1, 2)
 
 
 def max_and_mean(x: Tensor, dim: int) -> Tensor:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage, special, stats  # type: ignore[import-untyped]
-from test_space_oracles import resampled, wavelet_bands
+from test_space_oracles import random_maps, resampled, wavelet_bands
 
 from search_space import AttentionDesign, build
 
@@ -168,6 +168,17 @@ def test_sums_are_accumulated_in_float32_when_the_map_is_half(squeeze: str) -> N
         exact = squeezed(squeeze, rounded)
         found = squeezed(squeeze, rounded, dtype)
         np.testing.assert_allclose(found, exact, rtol=relative, atol=relative * 0.05)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["columns", "rows"])
+@pytest.mark.parametrize("squeeze", ["avg", "dct-low1", "dct-top4", "dct-low8-each", "haar-d2-all-each", "recursive"])
+def test_bfloat16_maps_are_heard_with_rows_of_full_precision(squeeze: str, layout: torch.memory_format) -> None:
+    """Oracle: float64 of the same rounded map. Rows of 8 bits do not sum to 0: a mean of 64 would come through."""
+    x = (64 + 8 * random_maps(8, 56, 56, images=2)).bfloat16().contiguous(memory_format=layout)
+    squeeze_of = build(AttentionDesign.parse(f"{squeeze}/fc"), 8).squeeze
+    found, exact = squeeze_of(x), squeeze_of(x.double())  # type: ignore[operator]
+    assert found.dtype == x.dtype and exact.dtype == torch.float64
+    torch.testing.assert_close(found.double(), exact, rtol=2**-7, atol=5e-4)
 
 
 @pytest.mark.parametrize("squeeze", ["avg", "max", "blurmax", "std", "skew", "l2", "energy", "entropy", "relentropy"])
