@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, special, stats  # type: ignore[import-untyped]
 from test_space_oracles import random_maps, resampled, wavelet_bands
 
-from search_space import AttentionDesign, build
+from search_space import AttentionDesign, build, pooling
 
 WAVELETS = ("haar", "db2", "sym4", "bior2.2")
 SIZES = ((8, 8), (16, 8), (32, 32), (7, 7), (5, 9), (1, 3))
@@ -179,6 +179,14 @@ def test_bfloat16_maps_are_heard_with_rows_of_full_precision(squeeze: str, layou
     found, exact = squeeze_of(x), squeeze_of(x.double())  # type: ignore[operator]
     assert found.dtype == x.dtype and exact.dtype == torch.float64
     torch.testing.assert_close(found.double(), exact, rtol=2**-7, atol=5e-4)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["columns", "rows"])
+def test_no_map_is_copied_for_a_product(layout: torch.memory_format) -> None:
+    x = random_maps(4, 6, 5).contiguous(memory_format=layout)
+    by_position = pooling.by_position(x)
+    assert by_position.data_ptr() == x.data_ptr()
+    assert all(torch.equal(by_position[:, 5 * h + w], x[:, :, h, w]) for h in range(6) for w in range(5))
 
 
 @pytest.mark.parametrize("squeeze", ["avg", "max", "blurmax", "std", "skew", "l2", "energy", "entropy", "relentropy"])
