@@ -236,13 +236,13 @@ def test_levels_go_down_on_maps_smaller_than_their_filters(text):
     assert level_by_level(squeeze, x)(x).shape == (2, 8, squeeze.numbers)
 
 
-def test_a_row_is_the_worst_of_its_designs_and_sizes():
+def test_a_row_is_the_middle_and_the_worst_of_its_designs_and_sizes():
     squeeze, design = next(pair for pair in squeezes.squeezes().items() if str(pair[0]) == "dct-low2-each/fc")
     found = squeezes.measure(squeeze, design, squeezes.SMALL[0], plain.FORMS[1], Scale(1, small=True), run=plainly)
     assert [one.passes for one in found] == ["forward", "both"] and found[0].heard_ms > 0
     known = [replace(found[0], side=8, module_to_pool=1.5), replace(found[0], side=16, module_to_pool=1.25)]
     (row,) = squeezes.rows(known)
-    assert row[:5] == ["DCT", "2", "1", "1.5", ""]
+    assert row[:5] == ["DCT", "2", "1", "1.38 (1.5)", ""]
 
 
 # -- the profile ---------------------------------------------------------------------------------------------------

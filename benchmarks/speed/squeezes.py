@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -32,12 +33,7 @@ FORMS = (Form("bfloat16", "channels_last"), Form("float32", "contiguous"))  # th
 Step = Callable[[], object]
 
 
-COLUMNS = {
-    "module_to_pool": max,
-    "heard_to_alone": max,
-    "heard_to_pool": max,
-    "levels_to_module": median,
-}
+RATIOS = ("module_to_pool", "heard_to_alone", "heard_to_pool")
 
 
 class Size(NamedTuple):
@@ -109,9 +105,10 @@ All {len(chosen)} squeezes that are inner products with fixed rows, on maps of {
 each squeeze in turn with the pools, n = {_rounds(scale)}, median. *Module*: its time over that of the faster of
 `x.mean((2, 3))` and `adaptive_avg_pool2d`, in the same layout and format. *Fused*: the passes over a map in which a
 fused block computes batch norm's statistics, the pool, and the squeeze, over the same passes without the squeeze;
-*fused, all*: over the faster pool alone. *Both ways*: forward and backward. The worst over the designs of a row and the
-sizes; wanted: 1.10 or less for up to 8 coefficients. *By levels*: the time of a transform level by level, or of a
-product as large as the map, over that of the module, forward; the median. Every number: [{path.name}]({path.name}).
+*fused, all*: over the faster pool alone. *Both ways*: forward and backward. *By levels*: the time of a transform level
+by level, or of a product as large as the map, over that of the module, forward. Each the median over the designs of a
+row and the sizes, and in brackets the most; wanted: 1.10 or less for up to 8 coefficients. Every number:
+[{path.name}]({path.name}).
 
 {scale.where("pywavelets")}
 
@@ -130,12 +127,14 @@ def rows(found: list[Measured]) -> Iterator[list[str]]:
         groups[one.family, one.coefficients].append(one)
     for (family, coefficients), group in sorted(groups.items(), key=lambda pair: (pair[0][1], pair[0][0])):
         cells = []
-        for column, over in COLUMNS.items():
-            for passes in ("forward", "both") if column != "levels_to_module" else ("forward",):
-                values = [getattr(one, column) for one in group if one.passes == passes]
-                values = [value for value in values if value]
-                cells.append(figures(over(values)) if values else "")
+        for column, passes in [*product(RATIOS, ("forward", "both")), ("levels_to_module", "forward")]:
+            values = [getattr(one, column) for one in group if one.passes == passes]
+            cells.append(_middle_and_most([value for value in values if value]))
         yield [family, str(coefficients), str(len({one.squeeze for one in group})), *cells]
+
+
+def _middle_and_most(values: list[float]) -> str:
+    return f"{figures(median(values))} ({figures(max(values))})" if values else ""
 
 
 def measure(
