@@ -110,7 +110,7 @@ class Linear(Orthonormal):
         if self._has_few_rows and pooling.multiplies_halves(x):
             return self._of_halves(x)
         rows = self._rows(x)
-        if rows.dim() == 3:
+        if self.design.each or (rows.dim() == 3 and x.device.type == "cpu"):
             products = torch.bmm(rows.flatten(1).expand(x.shape[0], -1, -1), pooling.by_position(x.to(rows.dtype)))
             return products.transpose(1, 2).to(x.dtype)
         # one multiply-accumulate an element; on CPUs faster than the batched matrix products that say the same

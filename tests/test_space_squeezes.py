@@ -171,14 +171,23 @@ def test_sums_are_accumulated_in_float32_when_the_map_is_half(squeeze: str) -> N
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["columns", "rows"])
+@pytest.mark.parametrize("size", [56, 7])
 @pytest.mark.parametrize("squeeze", ["avg", "dct-low1", "dct-top4", "dct-low8-each", "haar-d2-all-each", "recursive"])
-def test_bfloat16_maps_are_heard_with_rows_of_full_precision(squeeze: str, layout: torch.memory_format) -> None:
+def test_bfloat16_maps_are_heard_with_rows_of_full_precision(
+    squeeze: str, size: int, layout: torch.memory_format
+) -> None:
     """Oracle: float64 of the same rounded map. Rows of 8 bits do not sum to 0: a mean of 64 would come through."""
-    x = (64 + 8 * random_maps(8, 56, 56, images=2)).bfloat16().contiguous(memory_format=layout)
+    x = (64 + 8 * random_maps(8, size, size, images=2)).bfloat16().contiguous(memory_format=layout).requires_grad_()
+    wide = x.detach().double().requires_grad_()
     squeeze_of = build(AttentionDesign.parse(f"{squeeze}/fc"), 8).squeeze
-    found, exact = squeeze_of(x), squeeze_of(x.double())  # type: ignore[operator]
+    found, exact = squeeze_of(x), squeeze_of(wide)  # type: ignore[operator]
     assert found.dtype == x.dtype and exact.dtype == torch.float64
-    torch.testing.assert_close(found.double(), exact, rtol=2**-7, atol=5e-4)
+    torch.testing.assert_close(found.double(), exact, rtol=2**-7, atol=5e-4 * 56 / size)
+    of_found = torch.randn(exact.shape, generator=torch.Generator().manual_seed(1)).bfloat16()
+    (of_x,) = torch.autograd.grad(found, x, of_found)
+    (of_wide,) = torch.autograd.grad(exact, wide, of_found.double())
+    assert of_x.dtype == x.dtype
+    torch.testing.assert_close(of_x.double(), of_wide, rtol=2**-7, atol=2**-14 * of_wide.abs().max().item())
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["columns", "rows"])

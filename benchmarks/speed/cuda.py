@@ -108,7 +108,8 @@ def measured(line: Line, data: ImageData, device: torch.device, way: Way | None,
 def plain_rate(task: Task, device: torch.device) -> float:
     arrays, form = plain.arrays_of(task.data), plain.FORMS[-1]
     options = {"backbone": task.backbone, "recipe": task.recipe, "form": form, "workers": _loader_workers()}
-    records = list(plain.train(task.design, task.seed, arrays, device=device, **options))
+    with torch.backends.cudnn.flags(enabled=True, benchmark=True):  # which no search of attnas's does
+        records = list(plain.train(task.design, task.seed, arrays, device=device, **options))
     return rate_of(task, records)
 
 

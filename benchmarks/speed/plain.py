@@ -134,7 +134,6 @@ def train(
     net = initialised(backbone, design, recipe, seed=seed, num_classes=arrays.classes, image_size=side)
     net = net.to(device, memory_format=form.memory_format)  # type: ignore[call-overload]
     torch.manual_seed(seed)
-    torch.backends.cudnn.benchmark = True
     batches, held_out = loaders(arrays, recipe, workers, pinned=device.type == "cuda")
     optimiser = optimiser_of(net, recipe)
     schedule = schedule_of(optimiser, recipe, recipe.epochs * len(batches))

@@ -28,6 +28,7 @@ from search_space.module import Attention
 from search_space.squeeze import squeeze_only
 from trainers.fused_kernels import Norm, Run, compiled, listen, spread
 from trainers.fused_norm import folds
+from trainers.memory import keep_freed_memory
 
 FORMS = (Form("bfloat16", "channels_last"), Form("float32", "contiguous"))  # those in which searches train
 Step = Callable[[], object]
@@ -81,6 +82,7 @@ def squeezes() -> dict[AttentionDesign, AttentionDesign]:
 
 def section(scale: Scale) -> str:
     torch.set_num_threads(1)
+    keep_freed_memory()  # as in any training
     chosen = dict(list(squeezes().items())[:: 30 if scale.small else 1])
     sizes = SMALL if scale.small else SIZES
     found: list[Measured] = []
