@@ -26,12 +26,16 @@ ROOT = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Pretending(Setting):
-    """A training is a line in a file, then some sleep; the first `kills` kill their process, the `hangs`-th hangs."""
+    """A training is a line in a file, then some sleep; the first `kills` kill their process, the `hangs`-th hangs.
+
+    None ends before trainings have begun on `nodes` nodes, or for a minute: on a busy machine they start seconds apart.
+    """
 
     log: Path = Path()
     seconds: float = 0.0
     kills: int = 0
     hangs: int = 0
+    nodes: int = 1
 
     def decided(self, trainings: int = 1) -> Setting:
         """There is nothing to be measured."""
@@ -48,6 +52,9 @@ class Pretending(Setting):
         if number <= self.kills:
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(600 if number == self.hangs else self.seconds)
+        end = time.monotonic() + 60
+        while len({line[1] for line in lines(self.log)}) < self.nodes and time.monotonic() < end:
+            time.sleep(0.05)
         status = "complete" if until in (None, self.recipe.epochs) else "stopped"
         facts = {"precision": "float32", "hardware": "none", "versions": {}, "commit": None, "split": "validation"}
         return Outcome(status=status, accuracy=len(str(design)) / 100, loss=1.0, **facts)
@@ -61,10 +68,11 @@ class Pretence(Request):
     seconds: float = 0.0
     kills: int = 0
     hangs: int = 0
+    nodes: int = 1
 
     def setting(self) -> Setting:
         real = super().setting()
-        how = {"log": self.log, "seconds": self.seconds, "kills": self.kills, "hangs": self.hangs}
+        how = {name: getattr(self, name) for name in ("log", "seconds", "kills", "hangs", "nodes")}
         return Pretending(real.data, self.backbone, self.recipe, device="cpu", **how)
 
 

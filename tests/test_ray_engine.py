@@ -238,7 +238,7 @@ def test_after_sigterm_what_ends_within_the_grace_is_kept_and_the_rest_handed_ba
 
 def test_work_on_two_nodes_goes_on_when_one_is_killed_and_every_trial_is_made_once(store, pretend, capfd):
     ray.shutdown()
-    request = pretend(seconds=0.2)
+    request = pretend(seconds=0.2, nodes=2)
     with two_nodes() as cluster:
 
         def kill():
