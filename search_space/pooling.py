@@ -37,14 +37,18 @@ def _average_of_halves(x: Tensor) -> Tensor:
     """[B, C, H, W] -> [B, C] as a product with a row of ones, of which a power of two is taken to be near the mean."""
     pixels = index(x.shape[2]) * index(x.shape[3])
     power = 2.0 ** -round(log2(pixels))
-    ones = x.new_full((1, pixels), power)
-    return torch.bmm(ones.expand(x.shape[0], -1, -1), by_position(x))[:, 0] / (pixels * power)
+    return inner_products(x, x.new_full((1, pixels), power))[:, 0] / (pixels * power)
 
 
 def multiplies_halves(x: Tensor) -> bool:
     """Whether products of matrices with this map are best made of it as it is: a CPU accumulates those of bfloat16 in
     float32, and reads, and in the backward writes, no wide map for it."""
     return x.dtype == torch.bfloat16 and x.device.type == "cpu"
+
+
+def inner_products(x: Tensor, rows: Tensor) -> Tensor:
+    """[B, C, H, W] with rows [K, HW] of the same dtype -> [B, K, C]."""
+    return torch.bmm(rows.expand(x.shape[0], -1, -1), by_position(x))
 
 
 def by_position(x: Tensor) -> Tensor:

@@ -1,6 +1,8 @@
 """A retraining that was finished, whose checkpoints tests go on from or spoil; its fixtures are in conftest."""
 
+import itertools
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,12 @@ def go(pets: Path, output: Path, design: str = "se", **options: Any) -> Outcome:
 
     fixed = {"backbone": "resnet8", "image_size": 32, "recipe": RECIPE}
     return retrain(find_design(design), image_set(pets), output=output, **carried_out(fixed | options))
+
+
+def after(looks: int) -> Callable[[], bool]:
+    """A `stop` that says no until it has been asked so often."""
+    counted = itertools.count(1)
+    return lambda: next(counted) >= looks
 
 
 def without_times(curves: list[dict[str, float]]) -> list[dict[str, float]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import signal
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from finished_retraining import REPOSITORY, go, same, without_times
+from finished_retraining import REPOSITORY, after, go, same, without_times
 from retrain_tree import make_tree
 
 from results import open_store
@@ -32,11 +31,6 @@ FULL = RetrainRecipe(
 def whole(pets: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
     output = tmp_path_factory.mktemp("whole") / "out"
     return output, go(pets, output, recipe=FULL)
-
-
-def after(looks: int) -> Callable[[], bool]:
-    counted = itertools.count(1)
-    return lambda: next(counted) >= looks
 
 
 @pytest.mark.parametrize("looks", [1, 2, 3, 4, 6, 9, 14], ids=lambda looks: f"look{looks}")

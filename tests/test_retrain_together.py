@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from finished_retraining import go, same, without_times
+from finished_retraining import after, go, same, without_times
 from retrain_tree import carried_out, make_tree
-from test_retrain_halted import after
 from together import together
 from torch import nn
 

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from finished_retraining import REPOSITORY
+from finished_retraining import REPOSITORY, after
 from PIL import Image
 from retrain_tree import carried_out, make_tree
-from test_retrain_halted import after
 
 from results import Store
 from search.retraining import retrain

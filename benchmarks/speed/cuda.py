@@ -91,7 +91,7 @@ def measured(line: Line, data: ImageData, device: torch.device, way: Way | None,
         scale.say(f"cuda: {line.backbone}, {way}, {repeat}")
         each["plain"].append(plain_rate(task, device))
         each["attnas"].append(own_rate(task, way, device))
-    several = at_a_time(line, way, device, 0.5 if scale.small else _TURN_SECONDS)
+    several = at_a_time(task, way, device, 0.5 if scale.small else _TURN_SECONDS)
     faster = spread(ratios(each["attnas"], each["plain"]))
     return [
         line.backbone,
@@ -123,10 +123,11 @@ def rate_of(task: Task, records: list[dict[str, float]]) -> float:
     return images / (records[-1]["seconds"] - records[0]["seconds"])
 
 
-def at_a_time(line: Line, way: Way, device: torch.device, turn_seconds: float) -> dict[int, float]:
+def at_a_time(task: Task, way: Way, device: torch.device, turn_seconds: float) -> dict[int, float]:
     """Images a second of all of so many processes."""
     numbers = to_try(os.cpu_count() or 1, 1) if device.type == "cuda" else [1, 2]
     request = Request(rungs=Rungs((1,)), device=str(device))
-    job = Job(line.backbone, 32, line.batch_size, asdict(way), str(device), threads=1, cores=1)
+    size, batch_size = task.data.image_size, task.recipe.batch_size
+    job = Job(task.backbone, size, batch_size, asdict(way), str(device), threads=1, cores=1)
     found = rates(job, request, numbers, turn_seconds)
-    return {number: rate * line.batch_size for number, rate in found.items()}
+    return {number: rate * batch_size for number, rate in found.items()}
