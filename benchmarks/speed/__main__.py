@@ -36,7 +36,7 @@ def main() -> None:
     arguments.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(SECTIONS)}; all by default")
     arguments.add_argument("--repeats", type=int, default=5)
     arguments.add_argument("--small", action="store_true", help="everything once and little of it")
-    arguments.add_argument("--data", default="synthetic", help="of trials: synthetic, folder:PATH")
+    arguments.add_argument("--data", type=_from_here, default="synthetic", help="of trials: synthetic, folder:PATH")
     arguments.add_argument("--epochs", type=int, help="of the trials, instead of their own")
     arguments.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "speed.md")
     options = arguments.parse_args()
@@ -49,6 +49,12 @@ def main() -> None:
         text = _section(name, scale)
         write_section(options.output, HEAD, text, list(SECTIONS.values()))
         print(text, flush=True)
+
+
+def _from_here(data: str) -> str:
+    """Trials run in folders of their own."""
+    kind, _, place = data.partition(":")
+    return f"{kind}:{Path(place).resolve()}" if place else kind
 
 
 def _section(name: str, scale: Scale) -> str:
