@@ -157,8 +157,8 @@ class _Place:
         """Seconds of the process in the folder, or in one of its own."""
         with tempfile.TemporaryDirectory(prefix="ab-", ignore_cleanup_errors=True) as own:
             place = folder or Path(own)
-            given = {"ATTNAS_CACHE": str(self.kept), "TORCHINDUCTOR_CACHE_DIR": str(self.kept / "inductor")}
-            given |= {"RAY_TMPDIR": str(place), "TMPDIR": str(place), "OMP_NUM_THREADS": str(self.threads)}
+            given = {"ATTNAS_CACHE": str(self.kept), "RAY_TMPDIR": str(place), "TMPDIR": str(place)}
+            given["OMP_NUM_THREADS"] = str(self.threads)
             given["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
             return _run(command, os.environ | given, place)
 
