@@ -4,12 +4,16 @@ them. PyTorch's own place is the folder for temporary files, which a restart emp
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
+from functools import cache
 from pathlib import Path
 
 from trainers.data import default_cache_dir
 
 _NAMED = "TORCHINDUCTOR_CACHE_DIR"
+_ARCHITECTURE = ("vendor_id", "cpu family", "model", "flags", "CPU ", "Features")  # of x86 and of ARM, in Linux's words
 
 
 def keep_programs() -> None:
@@ -18,7 +22,7 @@ def keep_programs() -> None:
     from torch._inductor.runtime.runtime_utils import default_cache_dir as pytorchs
 
     named = os.environ.get(_NAMED)  # by PyTorch itself, once any part of it has asked
-    folder = default_cache_dir() / "inductor" if named in (None, "", pytorchs()) else Path(named)
+    folder = default_cache_dir() / "inductor" / _processor() if named in (None, "", pytorchs()) else Path(named)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -28,3 +32,14 @@ def keep_programs() -> None:
     # each program is kept
     if hasattr(codecache, "_HEADER_DIR"):
         codecache._HEADER_DIR = str(folder.absolute() / "precompiled_headers")
+
+
+@cache
+def _processor() -> str:
+    """What programs are compiled for: machines that share a home may differ, and all compile for themselves."""
+    try:
+        first = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+    except OSError:
+        first = [platform.node()]
+    said = [line for line in first if line.startswith(_ARCHITECTURE)]
+    return hashlib.sha256("\n".join(said or first).encode()).hexdigest()[:16]
