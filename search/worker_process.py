@@ -55,8 +55,6 @@ def _work(orders: Orders, stop: Stop) -> int:
         setting = request.setting()
         study = request.study(setting, store, study_id=orders.study_id)
         study.sync()  # what failed before is no reason to stop
-        gc.freeze()  # of what is imported and loaded nothing is ever garbage
-        gc.enable()
         try:
             work(study, orders.budget, stop, timeout_seconds=request.timeout_seconds)
         except BrokenSearchError as error:
@@ -74,7 +72,6 @@ def _end_with(driver: int, stop: Stop) -> None:
 
 
 if __name__ == "__main__":
-    gc.disable()  # to look for garbage takes a sixth of the time of importing
     atexit.register(gc.freeze)  # else Python looks once more at every object before it ends, for most of a second
     warnings.simplefilter("ignore")
     logging.basicConfig(level=logging.WARNING)

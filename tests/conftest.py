@@ -1,10 +1,8 @@
 """What several test files share: image sets that train in a blink, and the command line in this process."""
 
-import getpass
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,10 +173,8 @@ def no_sync() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What this machine has measured for its user decides nothing here, and tests leave nothing in his home. Compiled
-    programs are few and stay from suite to suite."""
+    """What this machine has measured for its user decides nothing here, and tests leave nothing in his home."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(Path(tempfile.gettempdir()) / f"attnas-tests-{getpass.getuser()}"))
         patch.setenv("ATTNAS_CACHE", str(tmp_path_factory.mktemp("attnas")))
         yield
 

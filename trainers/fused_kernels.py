@@ -25,7 +25,6 @@ import torch
 from torch import Tensor
 
 from search_space.pooling import wide
-from trainers.kept_programs import keep_programs
 
 _MAP = (..., None, None)
 _CHANNELS = (slice(None), None, None)
@@ -189,7 +188,6 @@ def compiled(kernel: types.FunctionType, *arguments: Any) -> Any:
 
 @cache
 def _program(kernel: types.FunctionType, *form: Any) -> Callable[..., Any]:
-    keep_programs()
     # a code object of its own: Dynamo looks through all programs of one at every call, and gives up after eight
     code = kernel.__code__.replace(co_name=f"{kernel.__name__}_{_program.cache_info().currsize}")
     twin = types.FunctionType(code, kernel.__globals__, code.co_name)

@@ -24,10 +24,12 @@ from trainers.way import Way, default_way, layouts_of, plainness
 FEW_STEPS = 300
 """A process with fewer steps in all does not win back what compiling costs it, and hardly what a measurement does: it
 has the layout of its precision, and no fused block unless told."""
-MANY_SECONDS = 900.0
-"""Of training in a process, from which on it pays to compile and measure fused blocks, which takes a minute or two."""
-SOME_SECONDS = 60.0
-"""From which on it pays to load them, where they are known to be faster: some five seconds of every process."""
+MANY_SECONDS = 1800.0
+"""Of training in a process, from which on it pays to compile and measure fused blocks, which win 6 to 9 % of a step on
+a CPU: a minute, and seven seconds for each kind of gate that comes after."""
+SOME_SECONDS = 300.0
+"""From which on it pays to load them, where they are known to be faster: five seconds of every process, and one or two
+for each kind of gate."""
 
 _HALF_IS_WORTH = 1.15  # bfloat16 must win by more than a noisy machine varies, for it costs digits
 _OTHER_IS_WORTH = 1.05  # of two ways to compute the same

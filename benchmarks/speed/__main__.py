@@ -54,7 +54,7 @@ def main() -> None:
 def _from_here(data: str) -> str:
     """Trials run in folders of their own."""
     kind, _, place = data.partition(":")
-    return f"{kind}:{Path(place).resolve()}" if place else kind
+    return f"{kind}:{Path(place).expanduser().resolve()}" if place else kind
 
 
 def _section(name: str, scale: Scale) -> str:

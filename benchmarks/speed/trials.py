@@ -148,7 +148,7 @@ def fastest(kind: Kind) -> Form:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a side runs; `kept` is what it keeps between runs: decoded images, measurements, compiled programs."""
+    """Where a side runs; `kept` is what it keeps between runs: decoded images, measurements, what was compiled."""
 
     kept: Path
     threads: int
@@ -157,10 +157,12 @@ class _Place:
         """Seconds of the process in the folder, or in one of its own."""
         with tempfile.TemporaryDirectory(prefix="ab-", ignore_cleanup_errors=True) as own:
             place = folder or Path(own)
-            given = {"ATTNAS_CACHE": str(self.kept), "RAY_TMPDIR": str(place), "TMPDIR": str(place)}
-            given["OMP_NUM_THREADS"] = str(self.threads)
+            temporary = self.kept / "tmp"  # where PyTorch keeps headers, and a machine its files from run to run
+            temporary.mkdir(parents=True, exist_ok=True)
+            given = {"ATTNAS_CACHE": self.kept, "TMPDIR": temporary, "RAY_TMPDIR": place}
+            given |= {"TORCHINDUCTOR_CACHE_DIR": self.kept / "inductor", "OMP_NUM_THREADS": self.threads}
             given["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
-            return _run(command, os.environ | given, place)
+            return _run(command, os.environ | {name: str(value) for name, value in given.items()}, place)
 
 
 def carry_out(side: str, kind: Kind, seeds: list[int], data: str, form: Form, place: _Place) -> Carried:
