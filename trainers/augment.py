@@ -29,8 +29,8 @@ def augment(images: Tensor, *, pad: int, flip: bool, generator: torch.Generator)
 def crop_and_mirror(images: Tensor, pad: int, offsets: Tensor, mirrored: Tensor) -> Tensor:
     """Crop image b at row offsets[0, b] and column offsets[1, b] of its padded self; mirror it where mirrored[b].
 
-    Both are one gather: a mirrored image reads its columns backwards. On a 2-core CPU this is twice as fast as windows
-    (`unfold`) followed by a flip (0.13 against 0.27 ms for 128 images of 32 px).
+    Both are one gather: a mirrored image reads its columns backwards. On a CPU core this is twice as fast as windows
+    (`unfold`) followed by a flip (0.23 against 0.43 ms for 64 images of 32 px).
 
     Args:
         images: [B, C, H, W]; offsets: int64 [2, B] in 0..2 pad; mirrored: bool [B].
@@ -60,5 +60,6 @@ def normalise(
     """
     scale = 1 / (255 * std.clamp_min(1 / 255))  # below one grey level there is nothing to scale up
     shift = -mean * 255 * scale
-    values = images.to(torch.float32, memory_format=memory_format)
-    return torch.addcmul(shift[:, None, None], values, scale[:, None, None]).to(dtype)
+    # channel by channel, then into the layout: on a CPU a third of the time of computing in channels_last
+    values = images.float().mul_(scale[:, None, None]).add_(shift[:, None, None])
+    return values.to(dtype, memory_format=memory_format)

@@ -47,7 +47,7 @@ class Learner:
             lr=0.0,
             momentum=recipe.momentum,
             nesterov=recipe.momentum > 0,
-            fused=True if way.captured else None,  # takes a rate that lies on the device
+            fused=True,  # takes a rate that lies on the device; on a CPU a third of the time of a loop over weights
         )
         self._learn: Captured | None = Captured(record) if way.captured else None
         self._say: Captured | None = Captured(record) if way.captured else None

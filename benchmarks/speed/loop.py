@@ -85,7 +85,7 @@ class Bare:
             round_otherwise(self.net, way.precision, rounding)
         if way.fused:
             fuse(self.net, compiled)
-        self.optimiser = optimiser_of(self.net, task.recipe)
+        self.optimiser = optimiser_of(self.net, task.recipe, fused=True)  # the trainer's
 
     def step(self, images: Tensor, labels: Tensor, rate: float) -> float:
         for group in self.optimiser.param_groups:

@@ -87,12 +87,12 @@ def loaders(arrays: Arrays, recipe: Recipe, workers: int, *, pinned: bool = Fals
     )
 
 
-def optimiser_of(net: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+def optimiser_of(net: nn.Module, recipe: Recipe, *, fused: bool | None = None) -> torch.optim.SGD:
     groups = [
         {"params": [p for p in net.parameters() if p.ndim > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.SGD(groups, lr=1.0, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
+    return torch.optim.SGD(groups, lr=1.0, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=fused)
 
 
 def schedule_of(optimiser: torch.optim.Optimizer, recipe: Recipe, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
