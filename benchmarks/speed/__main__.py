@@ -52,9 +52,12 @@ def main() -> None:
 
 
 def _from_here(data: str) -> str:
-    """Trials run in folders of their own."""
-    kind, _, place = data.partition(":")
-    return f"{kind}:{Path(place).expanduser().resolve()}" if place else kind
+    """Trials run in folders of their own. What is no folder is refused now, not after minutes."""
+    kind, _, given = data.partition(":")
+    place = Path(given).expanduser().resolve()
+    if given and not place.is_dir():
+        raise argparse.ArgumentTypeError(f"{data}: {place} is no folder; give synthetic or folder:PATH")
+    return f"{kind}:{place}" if given else kind
 
 
 def _section(name: str, scale: Scale) -> str:

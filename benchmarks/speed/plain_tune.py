@@ -17,7 +17,7 @@ from search_space import AttentionDesign
 from trainers.data import load_data
 from trainers.recipe import PROXY
 
-NUMBERS = ("accuracy", "loss", "seconds")
+NUMBERS = ("accuracy", "train_loss", "seconds")
 
 
 def trial(config: dict[str, Any], arrays: plain.Arrays, asked: dict[str, Any]) -> None:

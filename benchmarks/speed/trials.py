@@ -64,6 +64,7 @@ class Trial:
     design: str
     seed: int
     accuracy: float
+    train_loss: float  # of the last epoch
     seconds: float
 
 
@@ -208,8 +209,7 @@ def _plain(kind: Kind, seeds: list[int], data: str, form: Form, folder: Path, op
 
 def _plain_trials(folder: Path, form: Form) -> tuple[list[Trial], list[float], str]:
     found = json.loads((folder / "trials.json").read_text())
-    trials = [Trial(each["design"], each["seed"], each["accuracy"], each["seconds"]) for each in found]
-    return trials, [], str(form)
+    return [Trial(**each) for each in found], [], str(form)
 
 
 def _ours(kind: Kind, seeds: list[int], data: str, folder: Path, workers: int) -> list[str]:
@@ -240,7 +240,7 @@ def _our_trials(folder: Path) -> tuple[list[Trial], list[float], str]:
         rows = store.rows()
     assert all(row.status == "complete" for row in rows), [row.error for row in rows]
     forms = {" ".join([str(row.precision), *(["fused"] if "fused blocks" in row.versions else [])]) for row in rows}
-    trials = [Trial(row.design, row.seed, row.accuracy, row.seconds) for row in rows]
+    trials = [Trial(row.design, row.seed, row.accuracy, row.curves[-1]["train_loss"], row.seconds) for row in rows]
     return trials, between(rows), ", ".join(sorted(forms))
 
 
@@ -252,10 +252,10 @@ def between(rows: list[Any]) -> list[float]:
     return [one.finished - before.finished - one.seconds for own in of_owner.values() for before, one in pairwise(own)]
 
 
-def agreement(ours: list[Trial], theirs: list[Trial]) -> tuple[float, float, float]:
-    """Difference of the mean accuracies, and the ends of its 95 % interval: paired by design and seed (Student)."""
-    of_theirs = {(trial.design, trial.seed): trial.accuracy for trial in theirs}
-    pairs = [(trial.accuracy, of_theirs[trial.design, trial.seed]) for trial in ours]
+def agreement(ours: list[Trial], theirs: list[Trial], of: str = "accuracy") -> tuple[float, float, float]:
+    """Difference of the means, and the ends of its 95 % interval: paired by design and seed (Student)."""
+    of_theirs = {(trial.design, trial.seed): getattr(trial, of) for trial in theirs}
+    pairs = [(getattr(trial, of), of_theirs[trial.design, trial.seed]) for trial in ours]
     found = stats.ttest_rel(*zip(*pairs, strict=True)).confidence_interval()
     return mean(one - other for one, other in pairs), float(found.low), float(found.high)
 
@@ -273,22 +273,26 @@ def report(kind: Kind, found: dict[str, list[Carried]], once: dict[str, float]) 
     head = ["", "form", "trials an hour", "wall seconds", "once before, s", "seconds a training", "top-1, %"]
     every = {side: [trial for carried in found[side] for trial in carried.trials] for side in kind.sides}
     difference, low, high = (100 * value for value in agreement(every[OURS], every[PLAIN]))
+    more, least, most = agreement(every[OURS], every[PLAIN], "train_loss")
     overhead = [seconds for carried in found[OURS] for seconds in carried.between]
     training = median(trial.seconds for trial in every[OURS])
-    share = f", {100 * median(overhead) / training:.2g} % of a training" if overhead else ""
     lines = [
-        f"{kind.backbone}, {kind.epochs} epochs, {len(kind.designs)} designs with {kind.seeds} seeds: {kind.trials} "
-        "trials a set",
+        f"{kind.backbone}, {kind.epochs} epochs, {len(kind.designs)} designs with {kind.seeds} "
+        f"seed{'s' * (kind.seeds > 1)}: {kind.trials} trials a set",
         table(head, rows),
         f"Ratio of trials an hour, attnas to plain, by rounds: {spread(_ratios(found[OURS], found[PLAIN]))}; wanted: 2 "
         "or more.",
         *(f"{OURS} to {TUNED}: {spread(_ratios(found[OURS], found[TUNED]))}." for _ in {TUNED} & found.keys()),
         *(f"{ONE} to {OURS}: {spread(_ratios(found[ONE], found[OURS]))}." for _ in {ONE} & found.keys()),
-        f"Agreement: accuracy of attnas less plain {difference:+.2f} points (95 % interval {low:+.2f} to {high:+.2f}; "
-        f"{len(every['attnas'])} pairs of one design and seed).",
-        f"Engine and bookkeeping between trainings: {spread([1000 * value for value in overhead])} ms a trial{share}; "
-        "wanted: 2 % of a 5-second training or less.",
+        f"Agreement, attnas less plain, {len(every[OURS])} pairs of one design and seed: accuracy {difference:+.2f} "
+        f"points (95 % interval {low:+.2f} to {high:+.2f}), training loss of the last epoch {more:+.4f} "
+        f"({least:+.4f} to {most:+.4f}).",
     ]
+    if overhead:  # none where each worker carries out one trial
+        lines.append(
+            f"Engine and bookkeeping between trainings: {spread([1000 * value for value in overhead])} ms a trial, "
+            f"{100 * median(overhead) / training:.2g} % of a training; wanted: 2 % of a 5-second training or less."
+        )
     return "\n\n".join(lines)
 
 
