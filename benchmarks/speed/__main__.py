@@ -15,6 +15,8 @@ from pathlib import Path
 
 from benchmarks.speed.scale import Scale
 from benchmarks.tables import write_section
+from search_space.errors import UserError
+from trainers.folder import list_tree
 
 TRIALS = ("few", "many", "long")
 SECTIONS = {
@@ -52,11 +54,14 @@ def main() -> None:
 
 
 def _from_here(data: str) -> str:
-    """Trials run in folders of their own. What is no folder is refused now, not after minutes."""
+    """Trials run in folders of their own. What they could not read is refused now, not after minutes."""
     kind, _, given = data.partition(":")
     place = Path(given).expanduser().resolve()
-    if given and not place.is_dir():
-        raise argparse.ArgumentTypeError(f"{data}: {place} is no folder; give synthetic or folder:PATH")
+    try:
+        if given:
+            list_tree(place)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     return f"{kind}:{place}" if given else kind
 
 

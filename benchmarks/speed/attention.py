@@ -106,7 +106,7 @@ def step_of(kind: str, name: str, backbone: str, form: Form, batch: int) -> Step
         assert fuse(net, RUNS[kind]), name
     images = torch.randn(batch, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     images, labels = images.contiguous(memory_format=form.memory_format), torch.arange(batch) % 100
-    optimiser = optimiser_of(net, PROXY)
+    optimiser = optimiser_of(net, PROXY, fused=True)  # as the trainer steps
     for group in optimiser.param_groups:
         group["lr"] = 1e-3  # forever on one batch
     return partial(train_step, net, images, labels, optimiser, PROXY, form)
