@@ -108,13 +108,13 @@ def _one(rank: int, world: int, port: int, tree: Path, output: Path, options: di
 
 def _broken(place: str, error: Exception) -> dict[str, Any]:
     """Makes this process run into an error there; returns options to retrain with."""
-    from trainers import imagenet, imagenet_run
+    from trainers import imagenet_run, training
 
     def fail(*_: Any, **__: Any) -> Any:
         raise error
 
     if place == "set-up":
-        imagenet.initialised = fail  # type: ignore[assignment]
+        training.Training.network = fail  # type: ignore[method-assign]
     elif place == "data":
         imagenet_run.Run.update = fail  # type: ignore[method-assign]
     return {"on_epoch": fail} if place == "epoch" else {}

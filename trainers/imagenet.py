@@ -12,10 +12,9 @@ import torch
 
 from search_space import AttentionDesign, DesignError, Layered, UserError
 from search_space.sites import check
-from trainers.backbones import initialised, sites
+from trainers.backbones import sites
 from trainers.checkpoint import Checkpoint, damaged, own_folder
 from trainers.execution import Execution
-from trainers.factories import versioned
 from trainers.image_batches import Batches
 from trainers.image_decode import augmenting
 from trainers.image_set import ImageSet, image_set
@@ -26,6 +25,7 @@ from trainers.outcome import EpochReport, Epochs, Outcome, observe, settled
 from trainers.processes import failing_as_one_of
 from trainers.retrained import facts_of_training
 from trainers.settings import RecipeError
+from trainers.training import Training
 
 __all__ = ["Execution", "Halted", "ImageSet", "RetrainRecipe", "check_request", "image_set", "retrain"]
 
@@ -90,91 +90,57 @@ def retrain(
     """
     recipe, execution = recipe or RetrainRecipe(), execution or Execution()
     check_request(design, backbone=backbone, image_size=image_size, recipe=recipe, execution=execution)
-    if len(images.train.labels) < recipe.batch_size:
-        given = f"{recipe.batch_size} with {len(images.train.labels)} training images of {images.name}"
-        raise UserError(f"batch size: {given}; allowed: at most the number of images.")
-    identity = _identity(design, images, backbone, image_size, recipe, seed)
+    training = Training(
+        design=design, images=images, backbone=backbone, image_size=image_size, recipe=recipe, seed=seed
+    )
     processes = execution.processes
+
+    def heard(record: dict[str, float]) -> None:
+        with failing_as_one_of(processes):
+            if on_epoch is not None:
+                on_epoch(record)
+
     with own_folder(output) if processes.first else nullcontext(), execution.prepared():
-        saved = processes.once(lambda: Checkpoint.load(output / LAST, identity))
+        saved = processes.once(lambda: Checkpoint.load(output / LAST, training.identity))
         execution = execution.settled(_saved_precision(execution.precision, saved, output))
         on_begin(execution)
-        facts = facts_of_training(
-            design,
-            images,
-            backbone=backbone,
-            image_size=image_size,
-            recipe=recipe,
-            seed=seed,
-            identity=identity,
-            execution=execution,
-        )
-        kept = Keeper(output, identity, facts, keep=execution.keep, writes=processes.first)
+        facts = facts_of_training(training, execution)
+        kept = Keeper(output, training.identity, facts, keep=execution.keep, writes=processes.first)
         kept.begin(saved)
-        earlier = [] if saved is None else saved.curves
-        seconds_before = 0.0 if saved is None else saved.spent
-
-        def epochs() -> Epochs:
-            batches = Batches(images, recipe, image_size=image_size, seed=seed, execution=execution)
-            net = initialised(
-                backbone,
-                design,
-                recipe,
-                seed=seed,
-                num_classes=len(images.classes),
-                image_size=image_size,
-                drop_path=recipe.drop_path,
-            )
-            run = Run(net, batches, recipe=recipe, seed=seed, execution=execution, stop=stop)
-            if saved is not None:
-                _restore(run, saved, output / LAST)
-            curves = list(earlier)
-            try:
-                for record in run.epochs(len(curves) + 1):
-                    curves.append(record)
-                    kept.now(run, curves)
-                    yield record
-            except Halted:
-                kept.now(run, curves)
-                raise
-            kept.end(run, curves)
-            return settled(design, run.measured)
-
-        def training() -> Epochs:
-            with failing_as_one_of(processes):
-                return (yield from epochs())
-
-        def heard(record: dict[str, float]) -> None:
-            with failing_as_one_of(processes):
-                if on_epoch is not None:
-                    on_epoch(record)
-
         outcome = observe(
-            training,
+            lambda: _epochs(training, execution, kept, saved, stop),
             split=SPLIT,
             precision=execution.precision,
             device=execution.place,
             on_epoch=heard,
-            earlier=earlier,
-            seconds_before=seconds_before,
+            earlier=[] if saved is None else saved.curves,
+            seconds_before=0.0 if saved is None else saved.spent,
         )
     return replace(outcome, hardware=f"{processes.world} x {outcome.hardware}") if processes.world > 1 else outcome
 
 
-def _identity(
-    design: AttentionDesign | Layered,
-    images: ImageSet,
-    backbone: str,
-    image_size: int,
-    recipe: RetrainRecipe,
-    seed: int,
-) -> str:
-    """What makes two trainings one. Not the workers and not the device: they change no image."""
-    data = f"{images.name} ({images.content_hash[:24]}, {len(images.classes)} classes)"
-    trained = (
-        f"recipe {recipe.name} {recipe.hash}, {recipe.epochs} epochs, batch {recipe.batch_size}, peak {recipe.peak:g}"
-    )
-    return f"{design} in {versioned(backbone)} at {image_size} px on {data}, {trained}, seed {seed}"
+def _epochs(
+    training: Training, execution: Execution, kept: Keeper, saved: Checkpoint | None, stop: Callable[[], bool]
+) -> Epochs:
+    """From where it was saved to its end, with a checkpoint before each record."""
+    with failing_as_one_of(execution.processes):
+        recipe, seed = training.recipe, training.seed
+        batches = Batches(training.images, recipe, image_size=training.image_size, seed=seed, execution=execution)
+        run = Run(training.network(), batches, recipe=recipe, seed=seed, execution=execution, stop=stop)
+        curves: list[dict[str, float]] = []
+        if saved is not None:
+            _restore(run, saved, kept.folder / LAST)
+            curves += saved.curves
+        try:
+            for record in run.epochs(len(curves) + 1):
+                curves.append(record)
+                kept.now(run, curves)
+                yield record
+        except Halted:
+            kept.now(run, curves)
+            raise
+        kept.end(run, curves)
+        return settled(training.design, run.measured)
 
 
 def _saved_precision(wanted: str, saved: Checkpoint | None, output: Path) -> str | None:

@@ -14,11 +14,11 @@ from trainers.checkpoint import read
 from trainers.environment import commit, hardware, versions
 from trainers.execution import Execution
 from trainers.factories import versioned
-from trainers.image_set import ImageSet
 from trainers.imagenet_recipe import RetrainRecipe
 from trainers.keeping import BEST, LAST
 from trainers.model_facts import ModelFacts
 from trainers.timm_import import prepare
+from trainers.training import Training
 
 prepare()
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD  # noqa: E402
@@ -47,22 +47,13 @@ def facts_of(
     )
 
 
-def facts_of_training(
-    design: AttentionDesign | Layered,
-    images: ImageSet,
-    *,
-    backbone: str,
-    image_size: int,
-    recipe: RetrainRecipe,
-    seed: int,
-    identity: str,
-    execution: Execution,
-) -> ModelFacts:
+def facts_of_training(training: Training, execution: Execution) -> ModelFacts:
     """Of a retraining as it is carried out (settled), for `model_facts.write`."""
+    images, recipe = training.images, training.recipe
     return replace(
-        facts_of(design, backbone, image_size, images.classes, recipe),
-        seed=seed,
-        identity=identity,
+        facts_of(training.design, training.backbone, training.image_size, images.classes, recipe),
+        seed=training.seed,
+        identity=training.identity,
         precision=execution.precision,
         recipe={"name": recipe.name, "hash": recipe.hash, "epochs": recipe.epochs, **recipe.content},
         data={
