@@ -12,7 +12,7 @@ from search_space import UserError
 from trainers.augment import normalise
 from trainers.captured import Captured, Record, on_cuda
 from trainers.fuse import fuse
-from trainers.fused_kernels import compiled
+from trainers.fused_native import passes_on
 from trainers.memory import keep_freed_memory
 from trainers.precision import autocast
 from trainers.recipe import Recipe
@@ -38,7 +38,7 @@ class Learner:
         self.recipe, self.way, self.device = recipe, way, device
         self.mean, self.std = mean.to(device), std.to(device)
         self.net: nn.Module = net.to(device, memory_format=way.memory_format)  # type: ignore[call-overload]
-        if way.fused and not fuse(self.net, compiled):
+        if way.fused and not fuse(self.net, passes_on(device)[0]):
             raise UserError("fused blocks were asked for (--fuse), and the network has no block that can run fused.")
         if way.captured and _drops(self.net):
             raise UserError("the network drops units at random, which a recorded step can't do from a step's own seed")

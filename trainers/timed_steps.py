@@ -16,7 +16,8 @@ from trainers.way import Way, plainness
 
 _GATE = AttentionDesign("avg", excitation="affine")  # possible in every network
 _FIRST = 3  # steps that are not counted
-_ROUNDS = 5
+_ROUNDS, _MOST_ROUNDS = 5, 30
+_SECONDS = 3.0  # of rounds beyond the first: short steps are told apart by many
 _RATE = 0.002  # small, so that rounding does not grow into other losses
 _AGREES = 0.3  # of how far the weights have moved: layouts in bfloat16 differ by some hundredths, a wrong gradient by 1
 
@@ -67,7 +68,10 @@ def _started(way: Way, network: tuple[str, int, int, torch.device], found: dict[
 
 def _alternated(steps: Mapping[Way, Callable[[], float]]) -> dict[Way, list[float]]:
     seconds: dict[Way, list[float]] = {way: [] for way in steps}
-    for _ in range(_ROUNDS):
+    end = time.perf_counter() + _SECONDS
+    for done in range(_MOST_ROUNDS):
+        if done >= _ROUNDS and time.perf_counter() > end:
+            break
         for way, step in steps.items():
             seconds[way].append(step())
     return seconds

@@ -25,16 +25,15 @@ FEW_STEPS = 300
 """A process with fewer steps in all does not win back what compiling costs it, and hardly what a measurement does: it
 has the layout of its precision, and no fused block unless told."""
 MANY_SECONDS = 1800.0
-"""Of training in a process, from which on it pays to compile and measure fused blocks, which win 6 to 9 % of a step on
-a CPU: a minute, and seven seconds for each kind of gate that comes after."""
+"""Of training in a process, from which on it pays to compile and measure fused blocks where that is done for each
+network and kind of gate: a minute and more. On a CPU they are one program for all, compiled in seconds, once."""
 SOME_SECONDS = 300.0
-"""From which on it pays to load them, where they are known to be faster: five seconds of every process, and one or two
-for each kind of gate."""
+"""From which on it pays to load them there, where they are known to be faster: seconds of every process."""
 
 _HALF_IS_WORTH = 1.15  # bfloat16 must win by more than a noisy machine varies, for it costs digits
-_OTHER_IS_WORTH = 1.05  # of two ways to compute the same
+_OTHER_IS_WORTH = 1.03  # of two ways to compute the same
 
-_VERSION = 4
+_VERSION = 5
 """Of what is measured and of the fused kernels: to be raised when either changes, so that all is measured again."""
 
 
@@ -83,10 +82,17 @@ def _worthwhile(
     seconds = _known_or_measured(quick, *network)
     if not seconds:
         return ways
-    # fused blocks of the slower format need not be compiled: they win about as much in either
+    # fused blocks of the slower format need not be measured: they win about as much in either
     ways = [way for way in ways if way.precision == fastest(seconds).precision]
+    if not _compiles(device):
+        return ways
     least = SOME_SECONDS if _is_known(ways, *network) else MANY_SECONDS
     return quick if steps * min(seconds.values()) < least else ways
+
+
+def _compiles(device: torch.device) -> bool:
+    """Whether fused blocks are compiled for each network."""
+    return device.type != "cpu"
 
 
 def _possible(precision: str, fused: bool | None, name: str, device: torch.device) -> list[Way]:
@@ -152,7 +158,7 @@ def _of_this_process(
     known = measurements.of(key)
     if not all(str(way) in known for way in ways):
         telling: AbstractContextManager[list[str]] = nullcontext([])
-        if any(way.fused for way in ways):  # to be compiled, which takes a minute or two
+        if any(way.fused for way in ways):  # to be compiled, which can take a minute or two
             telling = measurements.announced(f"how {name} trains fastest on this machine")
         with telling as told:
             measured = measure(ways, name, image_size, batch_size, device)

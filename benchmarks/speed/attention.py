@@ -18,6 +18,7 @@ from trainers.backbones import initialised
 from trainers.cifar_resnet import BasicBlock
 from trainers.fuse import fuse
 from trainers.fused_kernels import compiled, plainly
+from trainers.fused_native import native
 from trainers.memory import keep_freed_memory
 from trainers.recipe import PROXY
 from trainers.timm_import import prepare
@@ -36,8 +37,8 @@ DESIGNS = {
 }
 TIMM = {"none": "", "timm's SEModule": "se", "timm's EcaModule": "eca"}
 FORMS = (Form("bfloat16", "channels_last"), Form("float32", "channels_last"), Form("float32", "contiguous"))
-BY_HAND = ("none", "SE (`avg/mlp-r4`)")  # of which the fused block runs without the compiler too
-RUNS = {"fused": compiled, "not compiled": plainly}
+FEW = ("none", "SE (`avg/mlp-r4`)")  # of which the fused block runs in other ways too
+RUNS = {"fused": native, "TorchInductor": compiled, "plain PyTorch": plainly}
 Step = Callable[[], object]
 
 
@@ -56,8 +57,8 @@ Forward, backward and step of SGD, batch {_batch(scale)} at 32 px, one thread; a
 n = {_rounds(scale)} after one that is not counted; milliseconds by the wall, median (quartiles). Ratios to `none` of
 the same column in the same round, by the processor's time of the process and, in brackets, by the wall: medians.
 *Modules*: each layer by itself, eager. *Fused*: the same modules and weights in blocks that read their maps less
-often, compiled; *not compiled*: the same blocks in plain PyTorch. *timm*: the layer of `timm.layers` in the same
-blocks, eager. Wanted of the fused: 1.06 or less.
+often, in C++; then the same blocks compiled by TorchInductor, and in plain PyTorch. *timm*: the layer of `timm.layers`
+in the same blocks, eager. Wanted of the fused: 1.06 or less.
 
 {scale.where("timm")}
 
@@ -75,16 +76,16 @@ def _rounds(scale: Scale) -> int:
 
 def _table(backbone: str, form: Form, scale: Scale) -> str:
     designs = dict(list(DESIGNS.items())[: 2 if scale.small else None])
-    kinds = {"modules": list(designs), "fused": list(designs), "not compiled": BY_HAND, "timm": list(TIMM)[1:]}
-    if scale.small:
-        del kinds["fused"]
+    kinds = {"modules": list(designs), "fused": list(designs), "plain PyTorch": FEW, "timm": list(TIMM)[1:]}
+    if not scale.small:
+        kinds["TorchInductor"] = FEW
     steps = {(kind, name): step_of(kind, name, backbone, form, _batch(scale)) for kind in kinds for name in kinds[kind]}
     times = alternated(steps, _rounds(scale))
     rows = []
     for name in [*designs, *list(TIMM)[1:]]:
         own = "timm" if name in TIMM and name != "none" else "modules"
-        rows.append([name, *(cell for kind in (own, "fused", "not compiled") for cell in _cells(times, kind, name))])
-    head = ["attention", "modules or timm, ms", "ratio", "fused, ms", "ratio", "not compiled, ms", "ratio"]
+        rows.append([name, *(cell for kind in (own, *RUNS) for cell in _cells(times, kind, name))])
+    head = ["attention", "modules or timm, ms", "ratio", *(word for kind in RUNS for word in (f"{kind}, ms", "ratio"))]
     return f"{backbone}, {form}:\n\n{table(head, rows)}"
 
 

@@ -19,7 +19,7 @@ from trainers.augment import augment, normalise
 from trainers.backbones import initialised
 from trainers.data import ImageData, Split, load_data
 from trainers.fuse import fuse
-from trainers.fused_kernels import compiled
+from trainers.fused_native import native
 from trainers.outcome import Effort
 from trainers.proxy_run import Run, steps_an_epoch
 from trainers.recipe import PROXY, Recipe
@@ -84,7 +84,7 @@ class Bare:
         if rounding:
             round_otherwise(self.net, way.precision, rounding)
         if way.fused:
-            fuse(self.net, compiled)
+            fuse(self.net, native)
         self.optimiser = optimiser_of(self.net, task.recipe, fused=True)  # the trainer's
 
     def step(self, images: Tensor, labels: Tensor, rate: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -16,17 +17,18 @@ from benchmarks.tables import table
 from search_space import AttentionDesign
 from search_space.module import Attention
 from trainers.data import load_data
+from trainers.fused_kernels import Run
 from trainers.recipe import PROXY
 from trainers.way import Way
 
 STEP, EVALUATION, NETWORK, ATTENTION = "trial: step", "trial: evaluation", "trial: network", "trial: attention"
 _NODE = "autograd::engine::evaluate_function"
-_COMPILED = {"fused passes": ("CompiledFxGraph", "Torch-Compiled", "TorchDynamo", "Pregraph")}
+PASS = "trial: pass"
 _WORDS = {
     "convolution": ("convolution", "ConvolutionBackward"),
     "batch norm, ReLU, addition": ("batch_norm", "BatchNorm", "relu", "clamp", "threshold", "Relu", "::add", "AddB"),
 }
-ALL = (*_WORDS, *_COMPILED, "attention", "optimiser", "data, augmentation", "evaluation", "rest")
+ALL = (*_WORDS, "fused passes", "attention", "optimiser", "data, augmentation", "evaluation", "rest")
 
 
 def section(scale: Scale) -> str:
@@ -94,11 +96,18 @@ class _Scopes:
 
 
 def _mark(net: nn.Module) -> None:
-    """Let network and attention say in the profile where they begin and end."""
+    """Let network, attention and fused passes say in the profile where they begin and end."""
+    for block in [one for one in net.modules() if hasattr(one, "run")]:
+        block.run = partial(_passing, block.run)
     for name, module in [(NETWORK, net), *((ATTENTION, one) for one in net.modules() if isinstance(one, Attention))]:
         scopes = _Scopes()
         module.register_forward_pre_hook(lambda *_, name=name, scopes=scopes: scopes.next(name))
         module.register_forward_hook(lambda *_, scopes=scopes: scopes.next(None))
+
+
+def _passing(run: Run, *of: Any) -> Any:
+    with record_function(PASS):
+        return run(*of)
 
 
 def grouped(events: Iterable[Any]) -> dict[str, float]:
@@ -137,7 +146,7 @@ def _group(names: list[str], is_attention: bool, is_backward: bool) -> str:
         "rest": names[0] in (STEP, NETWORK, ATTENTION) or (in_step and has("loss", "softmax")),
         "optimiser": has("Optimizer."),
         "data, augmentation": in_step,
-        **{group: has(*words) for group, words in _COMPILED.items()},
+        "fused passes": has(PASS),
         "attention": is_attention or has("_Gated"),
         **{group: has(*words) for group, words in _WORDS.items()},
     }

@@ -26,7 +26,8 @@ from search_space import NONE, AttentionDesign, Space, build
 from search_space.bases import is_linear
 from search_space.module import Attention
 from search_space.squeeze import squeeze_only
-from trainers.fused_kernels import Norm, Run, compiled, listen, spread
+from trainers.fused_kernels import Norm, Run, listen, spread
+from trainers.fused_native import native
 from trainers.fused_norm import folds
 from trainers.memory import keep_freed_memory
 
@@ -140,7 +141,7 @@ def _middle_and_most(values: list[float]) -> str:
 
 
 def measure(
-    squeeze: AttentionDesign, design: AttentionDesign, size: Size, form: Form, scale: Scale, run: Run = compiled
+    squeeze: AttentionDesign, design: AttentionDesign, size: Size, form: Form, scale: Scale, run: Run = native
 ) -> list[Measured]:
     x = torch.randn(size.batch, size.channels, size.side, size.side, generator=torch.Generator().manual_seed(0))
     x = x.to(torch.bfloat16 if form.precision == "bfloat16" else torch.float32, memory_format=form.memory_format)
