@@ -17,9 +17,9 @@ from search_space.squeeze import squeeze_only
 from trainers.backbones import backbone
 from trainers.cifar_resnet import CifarResNet
 from trainers.fuse import fuse
-from trainers.fused_kernels import compiled, plainly
+from trainers.fused_kernels import MOST_ROWS, compiled, plainly
 from trainers.fused_native import native
-from trainers.fused_norm import MOST_ROWS, folds, norm_gate_add, normalises
+from trainers.fused_norm import folds, norm_gate_add, normalises
 from trainers.small_shapes import Shape
 
 C = 32

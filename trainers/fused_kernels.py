@@ -27,6 +27,9 @@ from torch import Tensor
 
 from search_space.pooling import wide
 
+MOST_ROWS = 16
+"""Each inner product is a multiply-add a pixel; of more than that a reading of their own costs less."""
+
 _MAP = (..., None, None)
 _CHANNELS = (slice(None), None, None)
 

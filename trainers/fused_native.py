@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from trainers import fused_kernels as plain
-from trainers.fused_kernels import Heard, Norm, Run, compiled
+from trainers.fused_kernels import MOST_ROWS, Heard, Norm, Run, compiled
 from trainers.native_build import library
+
+Map = TypeVar("Map", Tensor, Tensor | None)
 
 
 class _Maps(ctypes.Structure):
@@ -42,7 +44,7 @@ def passes_on(device: torch.device) -> tuple[Run, str]:
 
 
 def native(kernel: Callable[..., Any], *arguments: Any) -> Any:
-    """What `kernel(*arguments)` gives, for float32 and bfloat16 maps with float32 numbers; others run plainly.
+    """What `kernel(*arguments)` gives, for float32 and bfloat16 maps on a CPU with float32 numbers; others run plainly.
 
     Numbers without a use are not given back.
 
@@ -58,8 +60,11 @@ def _known(arguments: Sequence[Any]) -> bool:
     """Whether these are maps and numbers of the kinds that the program knows."""
     norm = next(one for one in arguments if isinstance(one, Norm))
     maps = [one for one in arguments if isinstance(one, Tensor) and one.ndim == 4]
+    rows = arguments[-1] if isinstance(arguments[-1], list) else []
     return (
-        all(one.dtype == maps[0].dtype for one in maps)
+        maps[0].device.type == "cpu"
+        and len(rows) <= MOST_ROWS
+        and all(one.dtype == maps[0].dtype for one in maps)
         and maps[0].dtype in (torch.float32, torch.bfloat16)
         and all(one.dtype == torch.float32 for one in (norm.weight, norm.bias, norm.shift))
     )
@@ -166,9 +171,6 @@ def _maps(y: Tensor) -> tuple[Tensor, Any]:
     y = y if last else y.contiguous()
     B, C, H, W = y.shape
     return y, ctypes.byref(_Maps(y.dtype == torch.bfloat16, last, torch.get_num_threads(), B, C, H * W))
-
-
-Map = TypeVar("Map", Tensor, Tensor | None)
 
 
 def _like(x: Map, y: Tensor) -> Map:

@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 from search_space.module import Attention
 from search_space.pooling import wide
 from trainers.fused_kernels import (
+    MOST_ROWS,
     Norm,
     Run,
     finish,
@@ -21,9 +22,6 @@ from trainers.fused_kernels import (
     plainly,
     spread,
 )
-
-MOST_ROWS = 16
-"""Each inner product is a multiply-add a pixel; of more than that a reading of their own costs less."""
 
 
 def norm_gate_add(

@@ -1,148 +1,13 @@
 // The passes of fused_kernels.py on a CPU, by the same formulas and names. Maps are dense, float32 or bfloat16, all else
-// is float32. Work is cut into strips of vectors of 16 lanes, so that every sum stays in a register: where channels lie
-// last, the lanes are channels and a strip is an image's pixels; where pixels lie last, the lanes are pixels and a strip
-// is a channel of an image. Each strip is one thread's, so that results do not depend on their number.
+// is float32. MOST_ROWS is given when it is compiled.
 
-#include <algorithm>
 #include <cmath>
-#include <cstdint>
-#include <cstring>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "fused_strips.h"
+
 namespace {
-
-constexpr int LANES = 16;
-constexpr int MOST_ROWS = 16;
-
-typedef float Vector __attribute__((vector_size(4 * LANES)));
-typedef uint32_t Bits __attribute__((vector_size(4 * LANES)));
-typedef int32_t Mask __attribute__((vector_size(4 * LANES)));
-typedef uint16_t Halves __attribute__((vector_size(2 * LANES)));
-
-struct BFloat16 {
-    uint16_t bits;
-};
-
-Vector widen(const float *p) {
-    Vector v;
-    std::memcpy(&v, p, sizeof v);
-    return v;
-}
-
-Vector widen(const BFloat16 *p) {
-    Halves h;
-    std::memcpy(&h, p, sizeof h);
-    return (Vector)(__builtin_convertvector(h, Bits) << 16);
-}
-
-void narrow(float *p, Vector v) { std::memcpy(p, &v, sizeof v); }
-
-void narrow(BFloat16 *p, Vector v) {  // to the nearest, ties to even; what is no number stays none
-    Bits bits = (Bits)v;
-    Bits nearest = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-    Mask is_nan = v != v;
-    Halves h = __builtin_convertvector(is_nan ? Bits{} + 0x7fc0 : nearest, Halves);
-    std::memcpy(p, &h, sizeof h);
-}
-
-using All = std::integral_constant<int, LANES>;
-
-template <class T> Vector load(const T *p, All) { return widen(p); }
-template <class T> void save(T *p, Vector v, All) { narrow(p, v); }
-
-template <class T> Vector load(const T *p, int lanes) {
-    T some[LANES] = {};
-    std::memcpy(some, p, lanes * sizeof(T));
-    return widen(some);
-}
-
-template <class T> void save(T *p, Vector v, int lanes) {
-    T all[LANES];
-    narrow(all, v);
-    std::memcpy(p, all, lanes * sizeof(T));
-}
-
-Vector only(Vector v, All) { return v; }
-
-Vector only(Vector v, int lanes) {
-    for (int lane = lanes; lane < LANES; lane++) v[lane] = 0;
-    return v;
-}
-
-Vector relu(Vector v) { return v <= 0 ? Vector{} : v; }  // what is no number stays none, as in PyTorch
-
-struct Shape {
-    int64_t images, channels, pixels;
-    int64_t numbers() const { return images * channels; }
-    int64_t values() const { return images * pixels; }  // of a channel
-};
-
-// One strip: where its vectors begin, how far apart they are, and how many lanes are in use.
-template <bool CHANNELS_LAST> struct Strip {
-    Shape shape;
-    int64_t image, channel;
-
-    static int64_t of_image(const Shape &s) { return CHANNELS_LAST ? (s.channels + LANES - 1) / LANES : s.channels; }
-
-    Strip(const Shape &s, int64_t number)
-        : shape(s), image(number / of_image(s)), channel(number % of_image(s) * (CHANNELS_LAST ? LANES : 1)) {}
-
-    int lanes() const { return (int)std::min<int64_t>(LANES, shape.channels - channel); }  // where lanes are channels
-
-    int64_t at(int64_t step) const {
-        const int64_t first = image * shape.channels * shape.pixels;
-        return CHANNELS_LAST ? first + step * shape.channels + channel : first + channel * shape.pixels + step * LANES;
-    }
-
-    // body(step, lanes, parity): two steps have sums of their own, for one has to wait until it can be added to again
-    template <class Body> void each(Body body) const {
-        constexpr std::integral_constant<int, 0> even{};
-        constexpr std::integral_constant<int, 1> odd{};
-        const int64_t steps = CHANNELS_LAST ? shape.pixels : shape.pixels / LANES;
-        int64_t step = 0;
-        if (!CHANNELS_LAST || lanes() == LANES) {
-            for (; step + 1 < steps; step += 2) {
-                body(step, All{}, even);
-                body(step + 1, All{}, odd);
-            }
-            if (step < steps) body(step++, All{}, even);
-            if (const int rest = CHANNELS_LAST ? 0 : (int)(shape.pixels % LANES)) body(step, rest, odd);
-        } else {
-            for (; step < steps; step++) body(step, lanes(), even);
-        }
-    }
-
-    Vector of_channel(const float *numbers) const {  // [C]
-        if (!CHANNELS_LAST) return Vector{} + numbers[channel];
-        return lanes() == LANES ? load(numbers + channel, All{}) : load(numbers + channel, lanes());
-    }
-
-    Vector of_number(const float *numbers) const { return of_channel(numbers + image * shape.channels); }  // [B, C]
-
-    void keep(float *numbers, Vector sum) const {  // [B, C]
-        float *to = numbers + image * shape.channels + channel;
-        if (CHANNELS_LAST) {
-            save(to, sum, lanes());
-        } else {
-            *to = 0;
-            for (int lane = 0; lane < LANES; lane++) *to += sum[lane];
-        }
-    }
-
-    // A row of weights, each channel's own ([C, P] in the layout of the map) or one for all ([P])
-    template <class Lanes> Vector of_row(const float *row, bool own, int64_t step, Lanes lanes) const {
-        if (CHANNELS_LAST) return own ? load(row + step * shape.channels + channel, lanes) : Vector{} + row[step];
-        return load(row + (own ? channel * shape.pixels : 0) + step * LANES, lanes);
-    }
-};
-
-template <class S, class Body> void over_strips(const Shape &shape, int threads, Body body) {
-    const int64_t strips = shape.images * S::of_image(shape);
-#pragma omp parallel for num_threads(threads) if (threads > 1)
-    for (int64_t number = 0; number < strips; number++) body(S(shape, number));
-}
 
 // What is summed or added row by row, as a constant so that it stays in registers: the least of these that is enough.
 template <class Body> void with_rows(int number, Body body) {
@@ -164,11 +29,21 @@ struct Rows {
         for (int row = 0; row < MOST_ROWS && number; row++) rows[row] = given[std::min(row, number - 1)];
     }
 
-    float sum(int row, int64_t channel, const Shape &s, bool channels_last) const {
-        double found = 0;
-        for (int64_t pixel = 0; pixel < s.pixels; pixel++)
-            found += rows[row][!own ? pixel : channels_last ? pixel * s.channels + channel : channel * s.pixels + pixel];
-        return (float)found;
+    // [rows, C]: over the pixels, the same for all channels where they share a row
+    std::vector<float> sums(const Shape &s, bool channels_last) const {
+        std::vector<float> found(number * s.channels);
+        const int64_t channels = own ? s.channels : 1, step = own && channels_last ? s.channels : 1;
+        for (int row = 0; row < number; row++) {
+            float *to = &found[row * s.channels];
+            for (int64_t c = 0; c < channels; c++) {
+                const float *from = rows[row] + (channels_last ? c : c * s.pixels);
+                double sum = 0;
+                for (int64_t pixel = 0; pixel < s.pixels; pixel++) sum += from[pixel * step];
+                to[c] = (float)sum;
+            }
+            std::fill(to + channels, to + s.channels, to[0]);
+        }
+        return found;
     }
 };
 
@@ -223,7 +98,7 @@ template <class T, class S> struct Passes {
             }
             const double mean = sum / shape.values(), variance = square / shape.values() - mean * mean;
             heard.mean[c] = norm.known_mean ? norm.known_mean[c] : (float)mean;
-            // std::max gives its first where the second is no number: so it stays none
+            // rounding can make it negative; what is no number stays none
             heard.variance[c] = norm.known_mean ? norm.known_variance[c] : (float)(variance < 0 ? 0 : variance);
             heard.scale[c] = norm.weight[c] / std::sqrt(heard.variance[c] + norm.eps);
             heard.offset[c] = norm.bias[c] - heard.scale[c] * heard.mean[c];
@@ -231,11 +106,7 @@ template <class T, class S> struct Passes {
     }
 
     void tell(const Heard &heard, const Rows &rows, float *means, float *squared, float *const *told) const {
-        std::vector<float> of_rows(rows.number * shape.channels);
-        for (int row = 0; row < rows.number; row++)
-            for (int64_t c = 0; c < shape.channels; c++)
-                of_rows[row * shape.channels + c] =
-                    rows.own || c == 0 ? rows.sum(row, c, shape, LAST) : of_rows[row * shape.channels];
+        const std::vector<float> of_rows = rows.sums(shape, LAST);
         for (int64_t at = 0; at < shape.numbers(); at++) {
             const int64_t c = at % shape.channels;
             const float scale = heard.scale[c], offset = heard.offset[c];
@@ -295,11 +166,10 @@ template <class T, class S> struct Passes {
                 float *of_weight, float *of_bias) const {
         const int64_t C = shape.channels, pixels = shape.pixels;
         std::vector<float> factor(shape.numbers()), of_sum(shape.numbers()), of_square(shape.numbers());
+        const std::vector<float> of_rows = rows.sums(shape, LAST);
         std::vector<std::vector<float>> of_products(rows.number, std::vector<float>(shape.numbers()));
         for (int64_t c = 0; c < C; c++) {
             const float scale = heard.scale[c], offset = heard.offset[c];
-            std::vector<float> of_rows(rows.number);
-            for (int row = 0; row < rows.number; row++) of_rows[row] = rows.sum(row, c, shape, LAST);
             double all_scale = 0, all_offset = 0;
             for (int64_t at = c; at < shape.numbers(); at += C) {
                 const float by = gate && !adds ? gate[at] : 1;
@@ -315,7 +185,7 @@ template <class T, class S> struct Passes {
                     for (int row = 0; row < rows.number; row++) {
                         const float of_product = of_told[2 + row][at];
                         of_scale += of_product * heard.products[row][at];
-                        of_offset += of_product * of_rows[row];
+                        of_offset += of_product * of_rows[row * C + c];
                         of_products[row][at] = scale * of_product;
                     }
                 }

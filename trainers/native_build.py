@@ -12,10 +12,21 @@ from functools import cache
 from pathlib import Path
 
 from trainers.data import default_cache_dir
+from trainers.fused_kernels import MOST_ROWS
 from trainers.whole_files import whole
 
-_SOURCE = Path(__file__).with_name("fused_passes.cpp")
-_FLAGS = ("-O3", "-march=native", "-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-fPIC", "-shared")
+_SOURCE, _HEADER = (Path(__file__).with_name(name) for name in ("fused_passes.cpp", "fused_strips.h"))
+_FLAGS = (
+    f"-DMOST_ROWS={MOST_ROWS}",
+    "-O3",
+    "-march=native",
+    "-std=c++17",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fopenmp",
+    "-fPIC",
+    "-shared",
+)
 
 
 class CompilerError(RuntimeError):
@@ -42,7 +53,7 @@ def _compiler() -> str:
 def _hash(compiler: str) -> str:
     """Of all that the program depends on: homes are shared between machines that differ."""
     version = subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
-    of = [_SOURCE.read_bytes(), " ".join(_FLAGS).encode(), version, _processor()]
+    of = [_SOURCE.read_bytes(), _HEADER.read_bytes(), " ".join(_FLAGS).encode(), version, _processor()]
     return hashlib.sha256(b"\0".join(of)).hexdigest()[:24]
 
 
