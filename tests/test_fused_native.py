@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from itertools import product
 from typing import Any
 
@@ -10,12 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainers import native_build, timed_steps
+from search_space import UserError
+from trainers import native_build, ways
 from trainers.fused_kernels import MOST_ROWS, Norm, finish, gather, listen, normalise, normalise_backward, spread
 from trainers.fused_native import native
-from trainers.way import Way
+from trainers.ways import FEW_STEPS, pick_way
 
-SHAPES = [(3, 16, 8, 8), (2, 20, 5, 7), (1, 3, 9, 9), (4, 64, 4, 4), (2, 33, 1, 3), (5, 1, 6, 6)]
+SHAPES = [(3, 16, 8, 8), (2, 20, 5, 7), (1, 3, 9, 9), (4, 64, 4, 4), (2, 33, 1, 3), (5, 1, 6, 6), (4, 32, 1, 1)]
 FORMATS = {"NHWC": torch.channels_last, "NCHW": torch.contiguous_format}
 
 
@@ -84,6 +86,12 @@ def test_the_passes_give_what_the_plain_ones_give(shape, dtype, layout):
 
 
 @pytest.mark.parametrize("layout", FORMATS)
+def test_sums_over_many_pixels_are_as_near(layout):
+    case = Case((2, 16, 112, 112), torch.float32, layout, known=False, rows=2, own=False)
+    near(case.passes(native), case.passes(plainly))
+
+
+@pytest.mark.parametrize("layout", FORMATS)
 def test_results_do_not_depend_on_the_number_of_threads(layout):
     case = Case((6, 48, 7, 7), torch.bfloat16, layout, known=False, rows=3, own=True)
     before, found = torch.get_num_threads(), []
@@ -109,6 +117,24 @@ def test_what_is_no_number_stays_none(dtype, bad, layout):
     assert not case.passes(native)[-4].isfinite().all()
 
 
+def test_rounding_makes_no_number_of_what_is_none():
+    """Of the kind whose bits, rounded up, would run over into a zero."""
+    case = Case((2, 16, 4, 4), torch.bfloat16, "NHWC", known=True, rows=0, own=False)
+    odd = torch.tensor([0x7FFFFFFF], dtype=torch.int32).view(torch.float32)
+    case.norm = case.norm._replace(bias=torch.cat([odd, case.norm.bias[1:]]))
+    _, out = native(normalise, case.y, case.norm, None, False)
+    assert out[:, 0].isnan().all() and out[:, 1:].isfinite().all()
+
+
+def test_maps_of_other_shapes_are_added_as_pytorch_does():
+    case = Case((2, 16, 4, 4), torch.float32, "NCHW", known=False, rows=0, own=False)
+    for skip in (case.skip[:1], case.skip[:, :, :1]):
+        ours, theirs = (run(normalise, case.y, case.norm, skip, True)[1] for run in (native, plainly))
+        torch.testing.assert_close(ours, theirs)
+    with pytest.raises(RuntimeError, match="size of tensor"):
+        native(normalise, case.y, case.norm, case.skip[:, :, :3], True)
+
+
 def test_maps_that_lie_otherwise_are_read_as_they_are():
     """As the gradient of a mean over pixels, one number for all; as a part of a larger map."""
     case = Case((2, 16, 4, 4), torch.float32, "NHWC", known=False, rows=1, own=True)
@@ -129,28 +155,48 @@ def test_what_the_program_does_not_know_runs_plainly(dtype, rows):
     near(case.passes(native), case.passes(plainly))
 
 
-def test_the_program_is_compiled_once_and_kept(tmp_path, monkeypatch):
+@pytest.fixture
+def build(tmp_path, monkeypatch):
+    """As in a new process, with nothing kept yet."""
     monkeypatch.setenv("ATTNAS_CACHE", str(tmp_path))
-    native_build.library.__wrapped__()
-    (kept,) = (tmp_path / "kernels").iterdir()
-    made = kept.stat().st_mtime_ns
-    monkeypatch.setattr(native_build, "_compile", lambda *_: pytest.fail("compiled again"))
-    native_build.library.__wrapped__()
-    assert kept.stat().st_mtime_ns == made and kept.suffix == ".so"
 
-
-@pytest.mark.parametrize("compiler", [None, "false"], ids=["none", "fails"])
-def test_without_a_compiler_a_network_is_trained_unfused_and_that_is_said(tmp_path, monkeypatch, caplog, compiler):
-    monkeypatch.setenv("ATTNAS_CACHE", str(tmp_path))
-    found = None if compiler is None else f"/bin/{compiler}"
-    monkeypatch.setattr(native_build.shutil, "which", lambda _: found)
-    native_build.library.cache_clear()
-    plain, fused = Way("float32", "contiguous"), Way("float32", "contiguous", fused=True)
-    try:
-        with caplog.at_level(logging.WARNING):
-            measured = timed_steps.measure([plain, fused], "resnet8", 8, 8, torch.device("cpu"))
-    finally:
+    def forget() -> None:
         native_build.library.cache_clear()
-    assert measured.keys() == {plain}
-    assert ("no C++ compiler" if compiler is None else "/bin/false") in caplog.text
+        native_build.problem.cache_clear()
+        ways._of_this_process.cache_clear()
+
+    forget()
+    yield forget
+    forget()
+
+
+def test_the_program_is_compiled_once_or_where_it_was_cut_short_and_needs_no_compiler_then(
+    build, tmp_path, monkeypatch
+):
+    kept = tmp_path / "kernels" / f"{native_build._hash()}.so"
+    kept.parent.mkdir()
+    kept.write_bytes(b"\x7fELF")
+    native_build.library()
+    assert list(kept.parent.iterdir()) == [kept] and kept.stat().st_size > 10_000
+    build()
+    monkeypatch.setattr(native_build, "_compiler", lambda: pytest.fail("compiled again"))
+    assert native_build.problem() is None
+
+
+@pytest.mark.parametrize("compiler", [None, "false --"], ids=["none", "fails"])
+def test_without_a_compiler_a_network_is_trained_unfused_and_that_is_said_once(
+    build, tmp_path, monkeypatch, caplog, compiler
+):
+    if compiler:
+        monkeypatch.setenv("CXX", compiler)
+    else:
+        monkeypatch.setattr(native_build.shutil, "which", lambda _: None)
+    options = {"name": "resnet8", "image_size": 8, "batch_size": 8, "steps": FEW_STEPS, "device": torch.device("cpu")}
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            assert not pick_way("float32", None, **options).fused
+    reason = "no C++ compiler" if compiler is None else "false -- --version failed"
+    assert len(caplog.records) == 1 and reason in caplog.text
+    with pytest.raises(UserError, match=rf"--fuse.*{re.escape(reason)}"):
+        pick_way("float32", True, **options)
     assert not list(tmp_path.rglob("*.so*"))

@@ -57,6 +57,7 @@ class Measured:
         self.seconds = MANY_SECONDS / FEW_STEPS  # of a step in bfloat16
         self.faster: Way | None = None
         monkeypatch.setattr(ways, "measure", self)
+        monkeypatch.setattr(ways.native_build, "problem", lambda: None)
         self.forget()
 
     def forget(self) -> None:
@@ -211,6 +212,7 @@ def test_without_a_place_to_keep_them_measurements_are_made_all_the_same(measure
 def test_a_network_without_a_block_that_can_be_fused_is_trained_as_it_is(tmp_path, monkeypatch, caplog):
     """A real measurement."""
     monkeypatch.setenv("ATTNAS_CACHE", str(tmp_path))
+    monkeypatch.setattr(ways.native_build, "problem", lambda: None)
     ways._of_this_process.cache_clear()
     options = {"name": "convnext_atto", "image_size": 32, "batch_size": 2, "steps": FEW_STEPS, "device": CPU}
     way = pick_way("float32", None, **options)

@@ -62,7 +62,7 @@ def commit() -> str | None:
     head = _git("rev-parse", "--short=12", "HEAD")
     if not (tracked and head):
         return None
-    return head + ("+" if _git("status", "--porcelain", "--", ":/*.py") else "")
+    return head + ("+" if _git("status", "--porcelain", "--", ":/*.py", ":/*.cpp", ":/*.h") else "")
 
 
 def _git(*words: str) -> str:

@@ -46,10 +46,7 @@ def passes_on(device: torch.device) -> tuple[Run, str]:
 def native(kernel: Callable[..., Any], *arguments: Any) -> Any:
     """What `kernel(*arguments)` gives, for float32 and bfloat16 maps on a CPU with float32 numbers; others run plainly.
 
-    Numbers without a use are not given back.
-
-    Raises:
-        CompilerError: it can't be compiled here.
+    Numbers without a use are not given back, and `finish` always has a gate. Raises what `native_build.library` does.
     """
     if not _known(arguments):
         return kernel(*arguments)
@@ -61,12 +58,13 @@ def _known(arguments: Sequence[Any]) -> bool:
     norm = next(one for one in arguments if isinstance(one, Norm))
     maps = [one for one in arguments if isinstance(one, Tensor) and one.ndim == 4]
     rows = arguments[-1] if isinstance(arguments[-1], list) else []
+    first = maps[0]
     return (
-        maps[0].device.type == "cpu"
+        first.device.type == "cpu"
         and len(rows) <= MOST_ROWS
-        and all(one.dtype == maps[0].dtype for one in maps)
-        and maps[0].dtype in (torch.float32, torch.bfloat16)
-        and all(one.dtype == torch.float32 for one in (norm.weight, norm.bias, norm.shift))
+        and all(one.dtype == first.dtype and one.shape == first.shape for one in maps)
+        and first.dtype in (torch.float32, torch.bfloat16)
+        and all(one.dtype == torch.float32 and one.shape == first.shape[1:2] for one in norm[:3])
     )
 
 
@@ -86,7 +84,7 @@ def _finish(
     y: Tensor, norm: Norm, heard: Heard, skip: Tensor | None, gate: Tensor, adds: bool, relu: bool
 ) -> tuple[Tensor]:
     y, maps = _maps(y)
-    skip, gate, out = _like(skip, y), gate.contiguous(), torch.empty_like(y)
+    skip, gate, out = _like(skip, y), _of_images(gate, y), torch.empty_like(y)
     library().attnas_finish(
         maps, _at(y), _norm(norm), _heard(heard), _at(skip), _at(gate), int(adds), int(relu), _at(out)
     )
@@ -118,9 +116,9 @@ def _spread(
 ) -> tuple[Tensor, Tensor, Tensor]:
     y, maps = _maps(y)
     grad, out = _like(grad, y), _like(out, y)
-    gate = None if gate is None else gate.contiguous()
-    of_offset, of_scale = (one.contiguous() for one in sums)
-    of_told, rows = [one.contiguous() for one in of_told], _rows(rows, y)
+    gate = None if gate is None else _of_images(gate, y)
+    of_offset, of_scale, *of_told = (_of_images(one, y) for one in (*sums, *of_told))
+    rows = _rows(rows, y)
     found = torch.empty_like(y), torch.empty_like(norm.weight), torch.empty_like(norm.bias)
     library().attnas_spread(
         *(
@@ -182,12 +180,18 @@ def _like(x: Map, y: Tensor) -> Map:
 
 
 def _room(y: Tensor, rows: int) -> Heard:
-    mean, variance, scale, offset = torch.empty(4, y.shape[1]).unbind()
+    mean, variance, scale, offset = y.new_empty(4, y.shape[1], dtype=torch.float32).unbind()
     return Heard(mean, variance, scale, offset, _numbers(y), _numbers(y), [_numbers(y) for _ in range(rows)])
 
 
 def _numbers(y: Tensor) -> Tensor:
-    return torch.empty(y.shape[:2])
+    return y.new_empty(y.shape[:2], dtype=torch.float32)
+
+
+def _of_images(numbers: Tensor, y: Tensor) -> Tensor:
+    """[B, C], as the program reads them."""
+    assert numbers.shape == y.shape[:2], (numbers.shape, y.shape)
+    return numbers.to(torch.float32).contiguous()
 
 
 def _norm(norm: Norm) -> Any:

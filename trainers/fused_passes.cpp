@@ -118,13 +118,15 @@ template <class T, class S> struct Passes {
         }
     }
 
-    // values of strip(y) are y factor + offset, factor and offset vectors by the strip
-    template <class Factors> void finish(const T *y, const T *skip, T *out, bool has_relu, Factors factors) const {
+    // out is (y - shift) factor + offset, factor and offset vectors by the strip
+    template <class Factors>
+    void finish(const T *y, const float *shift, const T *skip, T *out, bool has_relu, Factors factors) const {
         over_strips<S>(shape, threads, [&](const S &strip) {
-            const auto [factor, offset] = factors(strip);
+            const std::pair<Vector, Vector> both = factors(strip);
+            const Vector factor = both.first, offset = both.second, by = strip.of_channel(shift);
             const auto pass = [&](auto added, auto cut) {
                 strip.each([&](int64_t step, auto lanes, auto) {
-                    Vector v = load(y + strip.at(step), lanes) * factor + offset;
+                    Vector v = (load(y + strip.at(step), lanes) - by) * factor + offset;
                     if (added) v += load(skip + strip.at(step), lanes);
                     save(out + strip.at(step), cut ? relu(v) : v, lanes);
                 });
@@ -257,11 +259,10 @@ void attnas_finish(const Maps *maps, const void *y, const Norm *norm, const Hear
                    const float *gate, int adds, int relu, void *out) {
     with_passes(*maps, [&](auto value, const auto &passes) {
         using T = decltype(value);
-        passes.finish((const T *)y, (const T *)skip, (T *)out, relu != 0, [&](const auto &strip) {
-            const Vector scale = strip.of_channel(heard->scale), shift = strip.of_channel(norm->shift);
-            const Vector offset = strip.of_channel(heard->offset), by = strip.of_number(gate);
-            return adds ? std::pair{scale, offset + by - scale * shift}
-                        : std::pair{scale * by, (offset - scale * shift) * by};
+        passes.finish((const T *)y, norm->shift, (const T *)skip, (T *)out, relu != 0, [&](const auto &strip) {
+            const Vector scale = strip.of_channel(heard->scale), offset = strip.of_channel(heard->offset);
+            const Vector by = strip.of_number(gate);
+            return adds ? std::pair{scale, offset + by} : std::pair<Vector, Vector>{scale * by, offset * by};
         });
     });
 }
@@ -272,9 +273,8 @@ void attnas_normalise(const Maps *maps, const void *y, const Norm *norm, const H
         using T = decltype(value);
         passes.sums((const T *)y, *norm, *heard, Rows{});
         passes.statistics(*norm, *heard);
-        passes.finish((const T *)y, (const T *)skip, (T *)out, relu != 0, [&](const auto &strip) {
-            const Vector scale = strip.of_channel(heard->scale), shift = strip.of_channel(norm->shift);
-            return std::pair{scale, strip.of_channel(heard->offset) - scale * shift};
+        passes.finish((const T *)y, norm->shift, (const T *)skip, (T *)out, relu != 0, [&](const auto &strip) {
+            return std::pair{strip.of_channel(heard->scale), strip.of_channel(heard->offset)};
         });
     });
 }

@@ -1,4 +1,4 @@
-// Maps cut into strips of vectors of 16 lanes, so that every sum stays in a register: where channels lie last, the lanes
+// Maps cut into strips of vectors of 16 lanes, so that sums can stay in registers: where channels lie last, the lanes
 // are channels and a strip is an image's pixels; where pixels lie last, the lanes are pixels and a strip is a channel of
 // an image. Each strip is one thread's, so that results do not depend on their number.
 

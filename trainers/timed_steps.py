@@ -17,7 +17,7 @@ from trainers.way import Way, plainness
 _GATE = AttentionDesign("avg", excitation="affine")  # possible in every network
 _FIRST = 3  # steps that are not counted
 _ROUNDS, _MOST_ROUNDS = 5, 30
-_SECONDS = 3.0  # of rounds beyond the first: short steps are told apart by many
+_SECONDS = 3.0  # in which more than the least rounds are made: short steps are told apart by many
 _RATE = 0.002  # small, so that rounding does not grow into other losses
 _AGREES = 0.3  # of how far the weights have moved: layouts in bfloat16 differ by some hundredths, a wrong gradient by 1
 

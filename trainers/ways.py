@@ -14,7 +14,7 @@ from functools import lru_cache
 import torch
 
 from search_space import UserError
-from trainers import measurements
+from trainers import measurements, native_build
 from trainers.environment import hardware, versions
 from trainers.factories import is_factory, versioned
 from trainers.precision import PRECISIONS, check_precision
@@ -56,6 +56,10 @@ def pick_way(
     check_precision(precision)
     network = (name, image_size, batch_size, device)
     ways = _worthwhile(precision, fused, steps, *network)
+    if any(way.fused for way in ways) and device.type == "cpu" and (why := native_build.problem()):
+        if fused:
+            raise UserError(f"fused blocks were asked for (--fuse) and can't be had here: {why}")
+        ways = [way for way in ways if not way.fused]
     if len(ways) == 1 and not ways[0].fused:
         return ways[0]
     seconds = _known_or_measured(ways, *network)
