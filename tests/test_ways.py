@@ -94,7 +94,7 @@ def measured(monkeypatch, tmp_path):
 @pytest.fixture
 def compiling(monkeypatch):
     """As on CUDA, where fused blocks are compiled for each network."""
-    monkeypatch.setattr(ways, "_compiles", lambda device: True)
+    monkeypatch.setattr(ways, "is_native", lambda device: False)
 
 
 def picked(precision: str = "auto", fused: bool | None = None, name: str = "resnet8", steps: int = FEW_STEPS) -> Way:

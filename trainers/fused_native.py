@@ -38,9 +38,19 @@ class _Heard(ctypes.Structure):
     )
 
 
-def passes_on(device: torch.device) -> tuple[Run, str]:
-    """The fastest there, and what they are made by."""
-    return (native, "C++") if device.type == "cpu" else (compiled, "TorchInductor")
+def is_native(device: torch.device) -> bool:
+    """Whether the passes there are the C++ program's, one for all networks; else each network's are compiled."""
+    return device.type == "cpu"
+
+
+def passes_on(device: torch.device) -> Run:
+    """The fastest there."""
+    return native if is_native(device) else compiled
+
+
+def passes_by(device: torch.device) -> str:
+    """What `passes_on` are made by, as a row tells it."""
+    return "C++" if is_native(device) else "TorchInductor"
 
 
 def native(kernel: Callable[..., Any], *arguments: Any) -> Any:
@@ -121,18 +131,8 @@ def _spread(
     rows = _rows(rows, y)
     found = torch.empty_like(y), torch.empty_like(norm.weight), torch.empty_like(norm.bias)
     library().attnas_spread(
-        *(
-            maps,
-            _at(grad),
-            _at(out),
-            _at(y),
-            _norm(norm),
-            _heard(heard),
-            _at(of_offset),
-            _at(of_scale),
-            _at(gate),
-            int(adds),
-        ),
+        *(maps, _at(grad), _at(out), _at(y), _norm(norm), _heard(heard)),
+        *(_at(of_offset), _at(of_scale), _at(gate), int(adds)),
         *(_pointers(of_told) if of_told else None, len(rows), int(_own(rows)), _pointers(rows), *map(_at, found)),
     )
     return found

@@ -38,7 +38,7 @@ class Learner:
         self.recipe, self.way, self.device = recipe, way, device
         self.mean, self.std = mean.to(device), std.to(device)
         self.net: nn.Module = net.to(device, memory_format=way.memory_format)  # type: ignore[call-overload]
-        if way.fused and not fuse(self.net, passes_on(device)[0]):
+        if way.fused and not fuse(self.net, passes_on(device)):
             raise UserError("fused blocks were asked for (--fuse), and the network has no block that can run fused.")
         if way.captured and _drops(self.net):
             raise UserError("the network drops units at random, which a recorded step can't do from a step's own seed")

@@ -14,7 +14,7 @@ from torch import nn
 
 from search_space import AttentionDesign, Layered, UserError, settle
 from trainers.environment import commit, hardware, versions
-from trainers.fused_native import passes_on
+from trainers.fused_native import passes_by
 from trainers.memory import peak_memory_bytes, reset_peak_memory
 
 EpochReport = Callable[[dict[str, float]], None]
@@ -84,7 +84,7 @@ def observe(
     BaseException that is no Exception.
     """
     facts: dict[str, Any] = {"split": split, "precision": precision, "hardware": hardware(device)}
-    facts |= {"versions": versions() | ({"fused blocks": passes_on(device)[1]} if fused else {}), "commit": commit()}
+    facts |= {"versions": versions() | ({"fused blocks": passes_by(device)} if fused else {}), "commit": commit()}
     reset_peak_memory(device)
     start = time.perf_counter()
     curves = list(earlier or [])

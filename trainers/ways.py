@@ -17,6 +17,7 @@ from search_space import UserError
 from trainers import measurements, native_build
 from trainers.environment import hardware, versions
 from trainers.factories import is_factory, versioned
+from trainers.fused_native import is_native
 from trainers.precision import PRECISIONS, check_precision
 from trainers.timed_steps import measure
 from trainers.way import Way, default_way, layouts_of, plainness
@@ -56,7 +57,7 @@ def pick_way(
     check_precision(precision)
     network = (name, image_size, batch_size, device)
     ways = _worthwhile(precision, fused, steps, *network)
-    if any(way.fused for way in ways) and device.type == "cpu" and (why := native_build.problem()):
+    if any(way.fused for way in ways) and is_native(device) and (why := native_build.problem()):
         if fused:
             raise UserError(f"fused blocks were asked for (--fuse) and can't be had here: {why}")
         ways = [way for way in ways if not way.fused]
@@ -88,15 +89,10 @@ def _worthwhile(
         return ways
     # fused blocks of the slower format need not be measured: they win about as much in either
     ways = [way for way in ways if way.precision == fastest(seconds).precision]
-    if not _compiles(device):
+    if is_native(device):
         return ways
     least = SOME_SECONDS if _is_known(ways, *network) else MANY_SECONDS
     return quick if steps * min(seconds.values()) < least else ways
-
-
-def _compiles(device: torch.device) -> bool:
-    """Whether fused blocks are compiled for each network."""
-    return device.type != "cpu"
 
 
 def _possible(precision: str, fused: bool | None, name: str, device: torch.device) -> list[Way]:

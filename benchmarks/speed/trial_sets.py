@@ -77,7 +77,7 @@ class Carried:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a side runs; `kept` is what it keeps between runs: decoded images, measurements, what was compiled."""
+    """Where a side runs; `kept` is what it keeps between runs: decoded images, measurements, the compiled passes."""
 
     side: str
     kept: Path
@@ -101,10 +101,7 @@ pick_way("auto", None, steps=10**9, device=torch.device("cpu"), **{options})"""
         """Seconds of the process in the folder, or in one of its own."""
         with tempfile.TemporaryDirectory(prefix="ab-", ignore_cleanup_errors=True) as own:
             place = folder or Path(own)
-            temporary = self.kept / "tmp"  # where PyTorch keeps headers, and a machine its files from run to run
-            temporary.mkdir(parents=True, exist_ok=True)
-            given = {"ATTNAS_CACHE": self.kept, "TMPDIR": temporary, "RAY_TMPDIR": place}
-            given |= {"TORCHINDUCTOR_CACHE_DIR": self.kept / "inductor", "OMP_NUM_THREADS": self.threads}
+            given = {"ATTNAS_CACHE": self.kept, "RAY_TMPDIR": place, "OMP_NUM_THREADS": self.threads}
             given["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
             return _run(command, os.environ | {name: str(value) for name, value in given.items()}, place)
 
