@@ -78,7 +78,7 @@ def pretence(
         "objectives": "accuracy,macs",
     }
     words |= {"halving": False, "factor": 3, "shortest": 1, "bracket": 0, "warm_start_from": "none"}
-    words |= {"recipe": PROXY.changed(batch_size=20), "backbone": "resnet8", "precision": "float32"}
+    words |= {"recipe": PROXY.changed(batch_size=20), "backbone": "resnet8", "precision": "float32", "fused": False}
     made = make_request(space, data=data, image_size=data.image_size, **words | changed)
     named = {name: getattr(made, name) for name in Request.__dataclass_fields__}
     return Pretence(**named, log=folder / "log", seconds=seconds, company=company)

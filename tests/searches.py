@@ -15,6 +15,6 @@ FACTS = {"precision": "float32", "hardware": "none", "versions": {}, "commit": N
 
 def run(store: Store, data: ImageData, space: Space = SPACE, **options: Any) -> list[Row]:
     """`search.search` of four trials by a cheap sampler, unless `options` say otherwise."""
-    usual = {"trials": 4, "backbone": "resnet8", "recipe": RECIPE, "precision": "float32", "sampler": "tpe"}
-    found: list[Row] = search(space, data=data, store=store, **usual | options)
+    usual = {"trials": 4, "backbone": "resnet8", "recipe": RECIPE, "precision": "float32", "fused": False}
+    found: list[Row] = search(space, data=data, store=store, **usual | {"sampler": "tpe"} | options)
     return found

@@ -15,7 +15,7 @@ from pretended import pretend
 from results import open_store
 from search import objective as objective_module
 
-NETWORK = ["--backbone", "resnet8", "--image-size", 8, "--precision", "float32", "--set", "batch_size=16"]
+NETWORK = ["--backbone", "resnet8", "--image-size", 8, "--precision", "float32", "--no-fuse", "--set", "batch_size=16"]
 NARROW = ["--axis", "squeeze=none,avg,max"]
 
 

@@ -24,7 +24,10 @@ from search.lookout import Silent
 from search_space import Space
 from trainers.image_data import ImageData
 
-CLI = "--image-size 8 --backbone resnet8 --set batch_size=16 --workers 2 --sampler random --no-halving --epochs 1"
+CLI = (
+    "--image-size 8 --backbone resnet8 --precision float32 --no-fuse --set batch_size=16 --workers 2 --sampler random "
+    "--no-halving --epochs 1"
+)
 
 
 def until(condition, seconds=150.0):
@@ -165,12 +168,13 @@ def test_a_search_resumes_on_ten_thousand_rows_within_seconds(store, tmp_path, r
     study = request.study(setting, store)
     networks = list(study.candidates.networks.values())[:2500]
     assert len(networks) == 2500
+    rows = []
+    for candidate in networks:
+        outcome = {"accuracy": random.uniform(), "loss": 1.0, "status": "complete", "finished": time.time()}
+        row = setting.row(candidate.design, 0, cost=candidate.cost, network_key=candidate.key)
+        rows += [replace(row, seed=seed, **outcome) for seed in range(4)]
     with store.turn() as turn:
-        for candidate in networks:
-            outcome = {"accuracy": random.uniform(), "loss": 1.0, "status": "complete", "finished": time.time()}
-            for seed in range(4):
-                row = setting.row(candidate.design, seed, cost=candidate.cost, network_key=candidate.key)
-                turn.finish(replace(row, **outcome))
+        turn.insert(rows)
     clock, begins = Clock(), time.monotonic()
     run(request, Budget(trials=10_001), store, setting=setting, report=clock)
     seconds = time.monotonic() - begins

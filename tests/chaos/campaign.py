@@ -26,7 +26,10 @@ _ROOT = Path(__file__).parents[2]
 _HOOKS = Path(__file__).with_name("hooks")
 _LOOK_SECONDS = 0.05
 _LAST_SECONDS = 10.0  # that processes have to end after the search
-_OPTIONS = "--image-size 8 --backbone resnet8 --set batch_size=16 --workers 2 --sampler random --warm-start none"
+_OPTIONS = (
+    "--image-size 8 --backbone resnet8 --precision float32 --no-fuse --set batch_size=16 --workers 2 --sampler random "
+    "--warm-start none"
+)
 
 
 @dataclass
