@@ -9,6 +9,10 @@
 #include <cstring>
 #include <type_traits>
 
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
 namespace {
 
 constexpr int LANES = 16;
@@ -31,16 +35,26 @@ Vector widen(const float *p) {
 Vector widen(const BFloat16 *p) {
     Halves h;
     std::memcpy(&h, p, sizeof h);
+#ifdef __AVX512F__  // one instruction, of which compilers make four
+    return (Vector)((Bits)_mm512_cvtepu16_epi32((__m256i)h) << 16);
+#else
     return (Vector)(__builtin_convertvector(h, Bits) << 16);
+#endif
 }
+
+Vector all(float value) { return value - Vector{}; }  // no instruction, where + would be one: it makes 0 of -0
 
 void narrow(float *p, Vector v) { std::memcpy(p, &v, sizeof v); }
 
 void narrow(BFloat16 *p, Vector v) {  // to the nearest, ties to even; what is no number stays none
+#ifdef __AVX512BF16__  // makes 0 of what is below 2^-126
+    const __m256bh h = _mm512_cvtneps_pbh((__m512)v);
+#else
     Bits bits = (Bits)v;
     Bits nearest = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
     Mask is_nan = v != v;
     Halves h = __builtin_convertvector(is_nan ? Bits{} + 0x7fc0 : nearest, Halves);
+#endif
     std::memcpy(p, &h, sizeof h);
 }
 
@@ -112,7 +126,7 @@ template <bool CHANNELS_LAST> struct Strip {
     }
 
     Vector of_channel(const float *numbers) const {  // [C]
-        if (!CHANNELS_LAST) return Vector{} + numbers[channel];
+        if (!CHANNELS_LAST) return all(numbers[channel]);
         return lanes() == LANES ? load(numbers + channel, All{}) : load(numbers + channel, lanes());
     }
 
@@ -130,7 +144,7 @@ template <bool CHANNELS_LAST> struct Strip {
 
     // A row of weights, each channel's own ([C, P] in the layout of the map) or one for all ([P])
     template <class Lanes> Vector of_row(const float *row, bool own, int64_t step, Lanes lanes) const {
-        if (CHANNELS_LAST) return own ? load(row + step * shape.channels + channel, lanes) : Vector{} + row[step];
+        if (CHANNELS_LAST) return own ? load(row + step * shape.channels + channel, lanes) : all(row[step]);
         return load(row + (own ? channel * shape.pixels : 0) + step * LANES, lanes);
     }
 };
