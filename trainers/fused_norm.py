@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from search_space.module import Attention
 from search_space.pooling import wide
 from trainers.fused_kernels import (
     MOST_ROWS,
+    Heard,
     Norm,
     Run,
     finish,
@@ -44,8 +46,8 @@ def norm_gate_add(
     if gate is None:
         out, mean, variance = _Plain.apply(y, skip, norm.weight, norm.bias, state, relu, run)
     else:
-        weights = list(gate.parameters())
-        out, mean, variance = _Gated.apply(y, skip, norm.weight, norm.bias, state, relu, run, gate, *weights)
+        assert isinstance(gate, Attention)
+        out, mean, variance = _gated(y, norm, state, gate, skip, relu, run)
     if norm.training:
         _learn(norm, mean, variance, y.numel() // y.shape[1])
     return out
@@ -103,56 +105,77 @@ class _Plain(torch.autograd.Function):
         return of_y, _of_skip(ctx, kept[0] if keep else grad), of_weight, of_bias, None, None, None
 
 
-class _Gated(torch.autograd.Function):
+@dataclass
+class _Gated:
+    """What the two halves of a gated block share; between them autograd differentiates the gate like any other."""
+
+    norm: Norm
+    rows: list[Tensor]
+    run: Run
+    heard: Heard = field(init=False)
+    for_spread: tuple[Any, ...] = ()
+    """Of the backward pass, from `_Finish`, which always comes first: the gate is made of what `_Listen` tells."""
+
+
+def _gated(
+    y: Tensor, norm: nn.BatchNorm2d, state: Norm, layer: Attention, skip: Tensor | None, relu: bool, run: Run
+) -> tuple[Tensor, Tensor, Tensor]:
+    shared = _Gated(state, layer.pooling.rows(y), run)
+    mean, square, *products = _Listen.apply(y, norm.weight, norm.bias, shared)
+    with torch.autocast(y.device.type, enabled=False):
+        height, width = y.shape[2:]
+        z = layer.pooling.from_moments(mean, square, products, height * width)
+        gate = layer.excite(layer.scaled(z, height, width)).to(mean.dtype)
+    out = _Finish.apply(gate, y.detach(), skip, layer.adds, relu, shared)
+    return out, shared.heard.mean, shared.heard.variance
+
+
+class _Listen(torch.autograd.Function):
+    """What a map tells; backward, the gradient of the map."""
+
     @staticmethod
-    def forward(
-        ctx: Any,
-        y: Tensor,
-        skip: Tensor | None,
-        weight: Tensor,
-        bias: Tensor,
-        norm: Norm,
-        relu: bool,
-        run: Run,
-        layer: Attention,
-        *weights: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        y, skip = _bare(y), _bare(skip)
-        rows = layer.pooling.rows(y)
-        heard, told = run(listen, y, norm, rows)
-        # the numbers are few, so autograd finds their gradient, whatever the gate is made of
-        with torch.enable_grad(), torch.autocast(y.device.type, enabled=False):
-            height, width = y.shape[2:]
-            mean, square, *products = (number.requires_grad_() for number in told)
-            z = layer.pooling.from_moments(mean, square, products, height * width)
-            gate = layer.excite(layer.scaled(z, height, width)).to(mean.dtype)
-        out, *_ = run(finish, y, norm, heard, skip, gate.detach(), layer.adds, relu)
-        ctx.save_for_backward(y, out if relu else None)
-        ctx.norm, ctx.heard, ctx.run, ctx.skip_dtype = norm, heard, run, None if skip is None else skip.dtype
-        ctx.small = (told, gate, layer.adds, weights, rows)
-        ctx.mark_non_differentiable(heard.mean, heard.variance)
-        return out, heard.mean, heard.variance
+    def forward(ctx: Any, y: Tensor, weight: Tensor, bias: Tensor, shared: _Gated) -> tuple[Tensor, ...]:
+        shared.heard, told = shared.run(listen, _bare(y), shared.norm, shared.rows)
+        ctx.save_for_backward(y)
+        ctx.shared = shared
+        return tuple(told)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor, *_: Any) -> Any:
+    def backward(ctx: Any, *of_told: Tensor) -> Any:
+        shared: _Gated = ctx.shared
+        [y] = map(_bare, ctx.saved_tensors)
+        passed, mask, *small = shared.for_spread
+        shared.for_spread = ()
+        norm, heard, rows = shared.norm, shared.heard, shared.rows
+        of_y, of_weight, of_bias, *_ = shared.run(spread, passed, mask, y, norm, heard, *small, list(of_told), rows)
+        return of_y, of_weight, of_bias, None
+
+
+class _Finish(torch.autograd.Function):
+    """The block's result; backward, the gradients of gate and shortcut. That of the map is `_Listen`'s."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, gate: Tensor, y: Tensor, skip: Tensor | None, adds: bool, relu: bool, shared: _Gated
+    ) -> Tensor:
+        gate, skip = _bare(gate), _bare(skip)
+        out: Tensor = shared.run(finish, y, shared.norm, shared.heard, skip, gate, adds, relu)[0]
+        ctx.save_for_backward(y, out if relu else None)
+        ctx.shared, ctx.gate, ctx.adds, ctx.skip_dtype = shared, gate, adds, None if skip is None else skip.dtype
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        shared: _Gated = ctx.shared
         y, out = map(_bare, ctx.saved_tensors)
-        told, gate, adds, weights, rows = ctx.small
-        norm, heard, run = ctx.norm, ctx.heard, ctx.run
         keep = out is not None and ctx.skip_dtype is not None
-        of_offset, of_scale, *kept = run(gather, grad, out, y, norm, keep)
-        of_gate = of_offset if adds else heard.scale * of_scale + heard.offset * of_offset
-        wanted = [weight for weight in weights if weight.requires_grad]
-        found = torch.autograd.grad(
-            gate, (*told, *wanted), of_gate, retain_graph=True, allow_unused=True, materialize_grads=True
-        )
-        of_told, of_weights = list(found[: len(told)]), iter(found[len(told) :])
+        of_offset, of_scale, *kept = shared.run(gather, grad, out, y, shared.norm, keep)
+        of_gate = of_offset if ctx.adds else shared.heard.scale * of_scale + shared.heard.offset * of_offset
         passed, mask = (kept[0], None) if keep else (grad, out)
-        of_y, of_weight, of_bias, *_ = run(
-            spread, passed, mask, y, norm, heard, (of_offset, of_scale), gate.detach(), adds, of_told, rows
-        )
-        of_layer = [next(of_weights) if weight.requires_grad else None for weight in weights]
-        return of_y, _of_skip(ctx, passed), of_weight, of_bias, None, None, None, None, *of_layer
+        shared.for_spread = (passed, mask, (of_offset, of_scale), ctx.gate, ctx.adds)
+        return of_gate, None, _of_skip(ctx, passed), None, None, None
 
 
 def _bare(x: Any) -> Any:

@@ -15,6 +15,7 @@ from benchmarks.speed.loop import Task, few
 from benchmarks.speed.scale import Scale
 from benchmarks.tables import table
 from search_space import AttentionDesign
+from search_space.excitation import Excitation
 from search_space.module import Attention
 from trainers.data import load_data
 from trainers.fused_kernels import Run
@@ -99,7 +100,8 @@ def _mark(net: nn.Module) -> None:
     """Let network, attention and fused passes say in the profile where they begin and end."""
     for block in [one for one in net.modules() if hasattr(one, "run")]:
         block.run = partial(_passing, block.run)
-    for name, module in [(NETWORK, net), *((ATTENTION, one) for one in net.modules() if isinstance(one, Attention))]:
+    parts = (Attention, Excitation)  # a fused block calls the second alone
+    for name, module in [(NETWORK, net), *((ATTENTION, one) for one in net.modules() if isinstance(one, parts))]:
         scopes = _Scopes()
         module.register_forward_pre_hook(lambda *_, name=name, scopes=scopes: scopes.next(name))
         module.register_forward_hook(lambda *_, scopes=scopes: scopes.next(None))
@@ -147,7 +149,7 @@ def _group(names: list[str], is_attention: bool, is_backward: bool) -> str:
         "optimiser": has("Optimizer."),
         "data, augmentation": in_step,
         "fused passes": has(PASS),
-        "attention": is_attention or has("_Gated"),
+        "attention": is_attention or has("_Listen", "_Finish"),
         **{group: has(*words) for group, words in _WORDS.items()},
     }
     return next((group for group, is_it in found.items() if is_it), "rest")
