@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SMALL = ["--backbone", "resnet8", "--precision", "float32", "--set", "batch_size=16"]
+SMALL = ["--image-size", "8", "--precision", "float32", "--set", "batch_size=16"]
 
 
 def test_a_network_of_the_users_own_is_searched(attnas, tmp_path, monkeypatch):
@@ -47,8 +47,7 @@ def test_rows_of_an_edited_network_are_not_ranked_with_those_of_before(tmp_path,
     """In processes of their own, as a user edits between two commands."""
     command = [sys.executable, "-m", "search"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-    small = ["--data", f"folder:{tree}", "--image-size", "8", "--set", "batch_size=16", "--precision", "float32"]
-    words = ["train", "none", *small, "--epochs", "1", "--backbone", "edited:net"]
+    words = ["train", "none", "--data", f"folder:{tree}", *SMALL, "--epochs", "1", "--backbone", "edited:net"]
     for width in ("8", "12"):
         (tmp_path / "edited.py").write_text(FACTORY.replace("WIDTH", width))
         subprocess.run(command + words, cwd=tmp_path, env=environment, check=True, capture_output=True)
@@ -60,7 +59,7 @@ def test_rows_of_an_edited_network_are_not_ranked_with_those_of_before(tmp_path,
 
 def test_no_code_that_a_storage_names_is_run(attnas, tmp_path, tree, monkeypatch):
     """A storage may come from anywhere; the module that its row names would leave a file."""
-    attnas("train", "avg/mlp-r8", "--data", f"folder:{tree}", "--image-size", 8, *SMALL, "--epochs", 1)
+    attnas("train", "avg/mlp-r8", "--data", f"folder:{tree}", *SMALL, "--epochs", 1, "--backbone", "resnet8")
     (tmp_path / "planted.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')\ndef make(num_classes): pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     [storage] = tmp_path.glob("*.db")
