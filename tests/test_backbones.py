@@ -84,9 +84,15 @@ def test_a_search_on_small_images_imports_neither_timm_nor_a_compiler():
     """Each would add a second to every process of it."""
     unwanted = {"timm", "torchvision", "torch._dynamo"}
     code = f"""
-import sys, search.worker_process, trainers.proxy
+import sys, search.worker_process
+from search_space import PRESETS
 from trainers import sites
-sites("resnet8", 32)
+from trainers.proxy import train
+from trainers.recipe import PROXY
+from trainers.synthetic import load_synthetic
+sites("resnet8", 16)
+recipe, data = PROXY.changed(epochs=1), load_synthetic(image_size=16)
+train(PRESETS["se"], data, backbone="resnet8", recipe=recipe, precision="bfloat16")
 print({unwanted} & {{*sys.modules}})"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -233,7 +233,7 @@ def test_time_is_given_to_what_it_was_spent_on():
         event("aten::native_batch_norm", 16, network, 8),
         event("aten::sum", 32, event("MulBackward0", 0, nodes[0], 7)),
         event("aten::native_batch_norm_backward", 64, nodes[1]),
-        event("aten::mul_", 128, event("Optimizer.step#SGD.step", 0, step)),
+        event("aten::_fused_sgd_", 128, step),
         event("aten::mkldnn_convolution", 256, event(profile.EVALUATION, 0)),
     ]
     for late in nodes:

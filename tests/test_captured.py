@@ -59,21 +59,17 @@ def test_recorded_steps_are_the_steps_of_a_plain_loop_whatever_the_rate(device, 
 
 @pytest.mark.parametrize(("device", "record"), DEVICES)
 def test_the_steps_before_a_recording_leave_no_trace(device, record):
-    """What they change is put back, and what they make first (a momentum) is nothing yet."""
-    weight = torch.ones(3, device=device)
-    made: list[torch.Tensor] = []
+    weight, momentum = torch.ones(3, device=device), torch.zeros(3, device=device)
 
     def function(x: torch.Tensor) -> torch.Tensor:
-        if not made:
-            made.append(torch.zeros(3, device=device))
-        made[0].add_(x)
-        weight.add_(made[0])
+        momentum.add_(x)
+        weight.add_(momentum)
         return weight * 1
 
-    captured, state = Captured(record), lambda: [weight, *made]
+    captured, state = Captured(record), lambda: [weight, momentum]
     assert captured(function, state, torch.full((3,), 2.0, device=device)).tolist() == [3.0] * 3
     assert captured(function, state, torch.full((3,), 1.0, device=device)).tolist() == [6.0] * 3
-    assert weight.tolist() == [6.0] * 3 and made[0].tolist() == [3.0] * 3
+    assert weight.tolist() == [6.0] * 3 and momentum.tolist() == [3.0] * 3
 
 
 @pytest.mark.parametrize("name", ["ghostnet_050", "test_captured:dropout"])

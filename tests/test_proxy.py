@@ -10,10 +10,9 @@ import torch
 from torch import nn
 
 from search_space import NONE, PRESETS, AttentionDesign, UserError
-from trainers import PROXY, backbone, train
+from trainers import PROXY, train
 from trainers import proxy as module
 from trainers.image_data import Split
-from trainers.learner import parameter_groups
 from trainers.outcome import TrialTimeout, failure_class, observe
 from trainers.ways import pick_precision
 
@@ -201,17 +200,6 @@ def test_every_kind_of_design_trains_in_both_precisions(blobs, text):
     for precision in ("float32", "bfloat16"):
         outcome = run(blobs, AttentionDesign.parse(text), recipe=RECIPE.changed(epochs=1), precision=precision)
         assert outcome.status == "complete" and math.isfinite(outcome.loss), outcome.error
-
-
-def test_norms_and_biases_do_not_decay():
-    """Oracle: the network's own parameter names."""
-    net = backbone("resnet8", PRESETS["se"], num_classes=3)
-    decayed, free = parameter_groups(net, 0.1)
-    names = {id(parameter): name for name, parameter in net.named_parameters()}
-    vectors = {name for name, parameter in net.named_parameters() if name.endswith("bias") or parameter.ndim == 1}
-    assert {names[id(p)] for p in free["params"]} == vectors and free["weight_decay"] == 0
-    assert {names[id(p)] for p in decayed["params"]} == set(names.values()) - vectors
-    assert decayed["weight_decay"] == 0.1
 
 
 def test_without_a_design_the_network_has_no_gate(blobs):

@@ -8,7 +8,8 @@ from proxy_runs import RECIPE, facts, run
 from torch import nn
 
 from search_space import UserError, find_design, settle
-from trainers import PROXY, proxy, proxy_run
+from trainers import PROXY, proxy
+from trainers.sgd import SGD
 
 
 @pytest.fixture
@@ -79,14 +80,14 @@ def test_a_stopped_training_of_a_learned_design_says_what_the_measured_network_h
 
 
 def test_every_step_of_a_rung_takes_the_rate_of_a_training_of_its_length(blobs, path, monkeypatch):
-    """Oracle: the rates that the optimiser held, beside those of the recipe (whose shape test_recipe proves)."""
-    held, real = [], proxy_run.Run._train_step
+    """Oracle: the rates that the optimiser took, beside those of the recipe (whose shape test_recipe proves)."""
+    held, real = [], SGD.step
 
-    def watched(self, batch):
-        real(self, batch)
-        held.append(self.optimiser.param_groups[0]["lr"])
+    def watched(self, rate):
+        real(self, rate)
+        held.append(rate)
 
-    monkeypatch.setattr(proxy_run.Run, "_train_step", watched)
+    monkeypatch.setattr(SGD, "step", watched)
     run(blobs, until=2, checkpoint=path)
     run(blobs, until=4, checkpoint=path)
     two, four = ([RECIPE.changed(epochs=n).rate(step, 11) for step in range(11 * n)] for n in (2, 4))

@@ -1,7 +1,7 @@
 """A function of tensors that is recorded once and then replayed: on CUDA as one graph, for which Python never waits.
 
 What is recorded reads its arguments from one place and changes the same state every time; so arguments are copied into
-place, and the steps before the recording, which choose kernels and make what is made once, are undone.
+place, and the steps before the recording, which choose kernels, are undone.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Captured:
         self._gave_up = False
 
     def __call__(self, function: Function, state: State, *arguments: Tensor) -> Tensor:
-        """`state()` lists the tensors that a call changes, those that it makes last."""
+        """`state()` lists the tensors that a call changes."""
         device = arguments[0].device
         # streams and graphs are those of the current device
         with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
@@ -67,11 +67,8 @@ class Captured:
         for _ in range(_WARM_UP):
             function(*self._places)
         with torch.no_grad():
-            for number, tensor in enumerate(state()):
-                if number < len(before):
-                    tensor.copy_(before[number])
-                else:
-                    tensor.zero_()  # a momentum of nothing
+            for tensor, value in zip(state(), before, strict=True):
+                tensor.copy_(value)
 
 
 def on_cuda(function: Callable[[], Tensor], warm_up: Callable[[], None]) -> Callable[[], Tensor]:

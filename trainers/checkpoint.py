@@ -88,7 +88,7 @@ class Trunk:
     identity: str  # of the training but for its length, to be read by people
     step: int
     model: dict[str, Any]
-    optimiser: dict[str, Any]
+    momenta: list[Tensor]
     random: Tensor  # of the generator that draws order, crops and mirrors
     ahead: Tensor  # int64: the images of the running epoch that are still to come, in their order
     epoch_loss: Tensor  # float32 []: the sum over the steps of the running epoch
@@ -112,7 +112,8 @@ class Trunk:
         try:
             found = cls(**read(path))
         except Exception as error:  # a damaged file makes the readers raise almost anything
-            _log.warning("%s is damaged (%s): training from the start.", path, str(error).partition("\n")[0])
+            why = str(error).partition("\n")[0]
+            _log.warning("%s is damaged or of another version (%s): training from the start.", path, why)
             return None
         if found.identity != identity:
             _log.warning(

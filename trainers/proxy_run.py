@@ -70,7 +70,8 @@ class Run:
 
     def restore(self, trunk: Trunk) -> None:
         self.net.load_state_dict(trunk.model)
-        self.optimiser.load_state_dict(trunk.optimiser)
+        for momentum, value in zip(self.optimiser.momenta, trunk.momenta, strict=True):
+            momentum.copy_(value)
         self.step = self.first_step = trunk.step
         self.random.set_state(trunk.random)
         self.ahead = trunk.ahead.to(self.device)
@@ -83,7 +84,7 @@ class Run:
             identity=identity,
             step=self.step,
             model=self.net.state_dict(),
-            optimiser=self.optimiser.state_dict(),
+            momenta=self.optimiser.momenta,
             random=self.random.get_state(),
             ahead=self.ahead.clone(),  # torch saves the whole storage behind a slice
             epoch_loss=self.epoch_loss,

@@ -146,7 +146,7 @@ def _group(names: list[str], is_attention: bool, is_backward: bool) -> str:
     found = {
         "evaluation": EVALUATION in names,
         "rest": names[0] in (STEP, NETWORK, ATTENTION) or (in_step and has("loss", "softmax")),
-        "optimiser": has("Optimizer."),
+        "optimiser": has("_fused_sgd_"),
         "data, augmentation": in_step,
         "fused passes": has(PASS),
         "attention": is_attention or has("_Listen", "_Finish"),
