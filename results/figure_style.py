@@ -59,6 +59,7 @@ _RC = {
     "axes.edgecolor": MUTED,
     "axes.labelcolor": INK,
     "axes.facecolor": PAPER,
+    "axes.formatter.useoffset": False,  # 12.5081 is read at once, 0.0081 + 1.25e1 is not
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": GRID,

@@ -68,14 +68,18 @@ class Asking:
         from results.ranking import top
         from search.notes import on_ranking
 
-        self._emit(self._described(top(read, number, by or "expected")), _RANKED, on_ranking)
+        best = top(read, number, by or "expected")
+        self._emit(self._described(best), _RANKED, on_ranking, [by] if by else [])
 
     def pareto(self, maximise: list[str], minimise: list[str]) -> None:
         read = self._lines()
         from results.ranking import pareto
         from search.notes import on_means
 
-        self._emit(self._described(pareto(read, maximise, minimise)), _RANKED, on_means)
+        front = pareto(read, maximise, minimise)
+        measures = [*maximise, *minimise]
+        lacking = [name for name in measures if read[name].isna().all()]
+        self._emit(self._described(front), _RANKED, on_means, lacking or measures)
 
     def query(self, group_by: list[str]) -> None:
         if group_by:
@@ -144,7 +148,7 @@ class Asking:
         to_read = not (self.output.is_data or self.output.as_markdown)
         return MOST_ON_SCREEN if to_read and sys.stdout.isatty() else None
 
-    def _emit(self, frame: pd.DataFrame, columns: list[str], notes: Notes) -> None:
+    def _emit(self, frame: pd.DataFrame, columns: list[str], notes: Notes, lacking: Sequence[str] = ()) -> None:
         """Lines of several contexts: as data all of them, to read a table a context."""
         frame = sorted_frame(frame, self.sort, self.limit or None).reset_index(drop=True)
         chosen = self.columns or _known(frame, columns)
@@ -158,19 +162,25 @@ class Asking:
             self.output.say("\n\n".join(f"{context_line(each[0])}\n\n{markdown(each, chosen)}" for each in shown))
             return
         if not parts:
-            print(self._nothing())
+            print(self._nothing(lacking))
         for number, (part, each) in enumerate(zip(parts, shown, strict=True)):
             print(("\n" if number else "") + context_line(each[0]))
             table(each, chosen)
             for note in notes(part):
                 print(readable(note))
 
-    def _nothing(self) -> str:
+    def _nothing(self, lacking: Sequence[str]) -> str:
+        """Why the answer is empty: no rows, none at these epochs, none so filtered, none with all values."""
         with opened(self.storages) as stores:
             there = {found for store in stores for found in store.distinct("status", "epochs")}
-        rungs = ", ".join(map(str, sorted({epochs for status, epochs in there if status in MEASURED}))) or "none"
-        what = "no complete row has" if self.epochs is None else f"no row measured at {self.epochs} epochs has"
-        return f"{what} all of that; epochs at which rows were measured: {rungs} (--epochs)"
+        if not there:
+            return "the storage has no row yet; `attnas search` makes some"
+        rungs = sorted({epochs for status, epochs in there if status in MEASURED})
+        which = "complete row" if self.epochs is None else f"row measured at {self.epochs} epochs"
+        where = f" where {self.where}" if self.where else ""
+        has = f" has {' and '.join(lacking)}" if lacking and rungs and self.epochs in (None, *rungs) else ""
+        at = ", ".join(map(str, rungs)) or "none"
+        return f"no {which}{where}{has}; epochs at which rows were measured: {at} (--epochs)"
 
 
 def _known(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:

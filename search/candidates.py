@@ -103,7 +103,9 @@ def _keys(networks: dict[str, Candidate]) -> set[str]:
 
 def _nothing(setting: Setting, limits: Limits, *, dear: bool, impossible: list[DesignError]) -> str:
     if dear:
-        why = f"every possible one is over max MACs {limits.macs} or max params {limits.params}"
+        given = {"MACs": limits.macs, "params": limits.params}
+        most = " or ".join(f"max {name} {limit:,.15g}" for name, limit in given.items() if limit is not None)
+        why = f"every possible one is over {most}"
     else:
         why = str(impossible[0])
     return (

@@ -83,9 +83,11 @@ def compare(
         keys = {key for side in sides for key in keys_like(every["key"].unique(), side)}
         rows = frame_of(stores, where, list(NEEDED), status="complete", key=keys)
     chosen = [rows_of(rows, side) for side in sides]
+    # trained as the other side was, or as most were
+    known = rows if len(rows) else every.sort_values("n", ascending=False)
     for text, of_side in zip((a, b), chosen, strict=True):
         if not of_side.any():
-            trained = command("train", text, like=rows.iloc[0] if len(rows) else None)
+            trained = command("train", text, like=known.iloc[0] if len(known) else None)
             where = ", ".join(map(without_password, storage))
             raise UserError(f"no complete row of {text!r} in {where}; `{trained}` makes one")
     from results.comparison import compare as difference

@@ -223,10 +223,11 @@ def _run(
     from search.view import watching
 
     setting = request.setting()
+    allowed = request.allowed(setting)  # may refuse, and no empty storage is left behind then
     stop = Stop(grace_seconds=grace_seconds, on_ask=_say_stopping)
     with open_storage(storage) as store:
         with watching() as view:
-            run(request, budget, store, setting=setting, stop=stop, report=view, **options)
+            run(request, budget, store, setting=setting, allowed=allowed, stop=stop, report=view, **options)
         if as_json:
             print(json.dumps(summary(view, stop)))
         say_end(view, stop)

@@ -46,6 +46,8 @@ def report(
     check_report(output, force=force)
     with open_storages(storage) as stores:
         frame = frame_of(stores, where)
+        if where and frame.empty:
+            raise UserError(f"no row where {where}: there is nothing to report; `attnas results query` lists all rows.")
         known = {study.id: study for store in reversed(stores) for study in store.studies.list()}
         studies = [study for study in known.values() if is_search(study)]
         recipes = [recipe.hash for store in stores for recipe in store.recipes.list()]

@@ -16,7 +16,7 @@ from results.row import Row
 from results.store import Store
 from search.at_once import decided
 from search.budget import Budget, Stop
-from search.candidates import Limits
+from search.candidates import Candidates, Limits
 from search.cores import AUTO, Workers
 from search.latency import check_hardware
 from search.lookout import Report, SearchError, Silent
@@ -137,16 +137,18 @@ def run(
     retry_failed: bool = False,
     name: str | None = None,
     setting: Setting | None = None,
+    allowed: Candidates | None = None,
     stop: Stop | None = None,
     report: Report | None = None,
 ) -> list[Row]:
-    """Carry out a request; see `search`. `setting` is that of the request, where its data have been loaded already."""
+    """Carry out a request; see `search`. `setting` and `allowed` are those of the request, where they are known."""
     watch, halt = report or Silent(), Stop() if stop is None else stop
     setting = setting or request.setting()
     check_batch_size(setting.data, setting.recipe)  # before workers are started for it
     torch.set_num_threads(request.threads)
     with _storage_errors():
-        study = request.study(setting, store)  # may refuse: nothing is measured then, and no name left behind
+        # may refuse: nothing is measured then, and no name left behind
+        study = request.study(setting, store, allowed=allowed)
         unless_lost(study.sync)
         if study.latencies is not None:
             check_hardware(study.mirror.finished.values(), study.latencies)
@@ -250,3 +252,5 @@ def check_engine(
         raise SearchError("workers: auto given; Ray has as many as the cluster holds if none are given.")
     if workers is not None and workers != AUTO and (isinstance(workers, str) or workers < 1):
         raise SearchError(f"workers: {workers!r} given; allowed: 1 or more, or {AUTO}.")
+    if engine == "ray":
+        import search.ray_engine  # noqa: F401  which raises `SearchError` without Ray, before a storage is made

@@ -75,8 +75,10 @@ class Progressing:
         self._best(row)
         self.bar.update(self.task, completed=len(self.counted), best=self._best_text())
         best = "  best so far" if self.best is row else ""
-        how = None if trained else "from its row"
-        self._say(f"training {len(self.counted)}/{self.trainings}  {row_line(row, how=how)}{best}")
+        if trained:
+            self._say(f"training {len(self.counted)}/{self.trainings}  {row_line(row)}{best}")
+        else:
+            self._say(f"{row_line(row, how='from its row')}{best}")
         if row.settled:
             self._say(f"settled: {row.settled}")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from results.store import Store
 from results.studies import Study as StoredStudy
-from search.candidates import Limits, candidates
+from search.candidates import Candidates, Limits, candidates
 from search.halving import Rungs, rungs
 from search.lookout import SearchError
 from search.objective import Setting
@@ -58,9 +58,15 @@ class Request:
         options: dict[str, Any] = {"device": self.device, "precision": self.precision, "fused": self.fused}
         return Setting(data, self.backbone, self.recipe, **options, chosen=self.way)
 
-    def study(self, setting: Setting, store: Store, *, study_id: str | None = None) -> Study:
-        """The study with what its candidates are. Raises `UserError` where none is allowed."""
-        allowed = candidates(self.space, setting, self.limits, self._named(setting))
+    def allowed(self, setting: Setting) -> Candidates:
+        """What may be trained, which the whole space is looked at for. Raises `UserError` where nothing is."""
+        return candidates(self.space, setting, self.limits, self._named(setting))
+
+    def study(
+        self, setting: Setting, store: Store, *, study_id: str | None = None, allowed: Candidates | None = None
+    ) -> Study:
+        """The study; `allowed` is that of the request, where it is known already."""
+        allowed = allowed or self.allowed(setting)
         plan = Plan(
             space=self.space,
             objectives=self.objectives,

@@ -36,6 +36,9 @@ def kernel(choice: str) -> int | None:
     return int(choice[1:])
 
 
+_KINDS = {bool: "true, false", int: "a whole number", str: "a word"}
+
+
 def typed(axis: str, value: Any, kind: type) -> Choice:
     if kind is bool and isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
@@ -43,4 +46,4 @@ def typed(axis: str, value: Any, kind: type) -> Choice:
         return int(value)
     if isinstance(value, (str, bool, int)) and type(value) is kind:
         return value
-    raise SpaceError(f"axis {axis}: {value!r} is not a {kind.__name__}.")
+    raise SpaceError(f"axis {axis}: {value!r} given; allowed: {_KINDS[kind]}.")

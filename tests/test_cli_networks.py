@@ -23,7 +23,8 @@ def test_a_network_of_the_users_own_is_searched(attnas, tmp_path, monkeypatch):
         "    return Net(num_classes, attn_layer)\n"
     )
     monkeypatch.chdir(tmp_path)
-    words = ["--data", "synthetic", "--recipe", "smoke", "--epochs", 1, "--backbone", "own_net:net"]
+    words = ["--data", "synthetic", "--image-size", 16, "--precision", "float32", "--no-fuse", "--epochs", 1]
+    words += ["--backbone", "own_net:net"]
     axes = ["--axis", "squeeze=none,avg", "--axis", "excitation=affine,gated"]
     done = attnas("search", *words, *axes, "--trials", 3)
     assert done.code == 0, done.err

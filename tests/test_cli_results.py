@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,24 @@ def test_a_front_of_three_measures_and_one_without_accuracy(filled: Callable[...
     assert [row["design"] for row in costs] == ["dct-top16/mlp-r16", "avg/mlp-r16", "none"]
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["top", "--epochs", 7], "no row measured at 7 epochs; epochs at which rows were measured: 10 (--epochs)"),
+        (["top", "--where", "accuracy > 2"], "no complete row where accuracy > 2; epochs"),
+        (["pareto", "--minimise", "macs,memory"], "no complete row has memory;"),
+        (["top", "--storage", "sqlite:///empty.db"], "the storage has no row yet; `attnas search` makes some"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
+)
+def test_an_empty_answer_says_what_there_is_none_of(filled: Callable[..., Any], words: list[object], said: str) -> None:
+    open_store("sqlite:///empty.db").close()
+    with sqlite3.connect("attnas.db") as database:
+        database.execute("UPDATE evaluations SET peak_memory_bytes = NULL")
+    done = filled(*words)
+    assert done.code == 0 and said in done.out
+
+
 def test_compare_says_the_difference_its_interval_and_how_it_was_found(filled: Callable[..., Any]) -> None:
     done = filled("compare", "se", "avg/conv1d")
     assert "avg/mlp-r16 less avg/conv1d: +2.00 points, 95 % interval" in done.out and "5 common seeds" in done.out
@@ -179,6 +198,8 @@ def test_the_columns_are_documented(filled: Callable[..., Any]) -> None:
         (["sql", "DROP TABLE evaluations"], "refused"),
         (["sql", "SELECT 1 AS x", "--parquet", "no/such/folder/x.parquet"], "there is no folder"),
         (["compare", "se", "srm"], "no complete row of 'srm'"),
+        (["compare", "ema", "srm"], "; `attnas train ema --data synthetic --backbone resnet8"),
+        (["report", "-o", "it.html", "--where", "seed > 99"], "no row where seed > 99"),
         (["compare", "se", "se"], "are one network"),
         (["query", "seed == 0", "--sort", "versions"], "no column 'versions'"),
         (["query", "seed == 0", "--parquet", "."], "is a folder"),

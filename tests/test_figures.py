@@ -117,6 +117,16 @@ def test_a_few_dear_designs_do_not_hide_the_others(rows: pd.DataFrame) -> None:
     assert "added" in axes.get_xlabel() and "+100 %" in texts(figure)
 
 
+def test_costs_that_hardly_differ_stand_at_the_axis_in_full(rows: pd.DataFrame) -> None:
+    near = rows.assign(macs=12_507_400 + 100 * (rows["macs"].rank(method="dense").astype(int) - 1))
+    figure = front(near)
+    figure.draw_without_rendering()
+    axis = figure.axes[0].xaxis
+    assert axis.get_offset_text().get_text() == ""
+    ticks = [tick for tick in axis.get_ticklabels() if tick.get_text()]
+    assert ticks and all(float(tick.get_text()) == pytest.approx(tick.get_position()[0], abs=1e-9) for tick in ticks)
+
+
 def test_a_learning_curve_is_the_mean_over_seeds(rows: pd.DataFrame) -> None:
     """Oracle: arithmetic on the records the rows were made of."""
     axes = curves(rows).axes[0]

@@ -21,9 +21,10 @@ RETRAIN = SCRIPT.with_name("retrain.sbatch")
 def task(folder, tree, number, *words):
     """Start the script as task `number`; `attnas` on its PATH is this checkout."""
     command = folder / "bin" / "attnas"
-    command.parent.mkdir(exist_ok=True)
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m search "$@"\n')
-    command.chmod(0o755)
+    if not command.exists():  # the task before may be running it
+        command.parent.mkdir()
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m search "$@"\n')
+        command.chmod(0o755)
     environment = os.environ | {
         "PATH": f"{command.parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
