@@ -5,6 +5,7 @@ A site is one place where the network applies the design: the shape of the map t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -30,7 +31,7 @@ class Site(NamedTuple):
 
 def check(design: AttentionDesign | Layered, sites: Sequence[Site]) -> None:
     """Raises `DesignError` naming axis, stage and what is allowed if the design is impossible at one of the sites."""
-    for site, one in zip(sites, spread(design, len(sites)), strict=True):
+    for site, one in dict.fromkeys(zip(sites, spread(design, len(sites)), strict=True)):  # most are like others
         check_channels(one, site.channels)
         side = min(site.height, site.width)
         if one.depth is not None and 2 ** (one.depth - 1) >= side:
@@ -79,23 +80,23 @@ def network_key(
     spellings that are otherwise the same are then two functions.
     """
     resolved = _resolved(design, sites, scale)
-    if resolved in (_resolved(uniform, sites, scale) for uniform in _uniform(design)):
+    if isinstance(design, AttentionDesign) or resolved in (_resolved(one, sites, scale) for one in _uniform(design)):
         resolved = [text for text, _ in groupby(resolved)]
     return f"{backbone}@{image_size}px/{num_classes}: " + " | ".join(resolved)
 
 
 def _resolved(design: AttentionDesign | Layered, sites: Sequence[Site], scale: str) -> list[str]:
     """What the design is at each place."""
-    return [
-        str(resolve(_canonical(one, scale), site.channels))
-        for site, one in zip(sites, spread(design, len(sites)), strict=True)
-    ]
+    told: dict[tuple[AttentionDesign, int], str] = {}
+    places = [(one, site.channels) for site, one in zip(sites, spread(design, len(sites)), strict=True)]
+    for one, channels in places:
+        if (one, channels) not in told:
+            told[one, channels] = str(resolve(_canonical(one, scale), channels))
+    return [told[place] for place in places]
 
 
-def _uniform(design: AttentionDesign | Layered) -> set[AttentionDesign]:
+def _uniform(design: Layered) -> set[AttentionDesign]:
     """The designs that, everywhere the same, could be this one: only then do runs say where each of them begins."""
-    if isinstance(design, AttentionDesign):
-        return {design}
     adaptive = {replace(one, kernel=None) for one in design.designs if one.excitation == "conv1d"}
     return adaptive | set(design.designs)
 
@@ -130,9 +131,8 @@ def added_layer_macs(design: AttentionDesign | Layered, sites: Sequence[Site]) -
 
 
 def _sum(cost: Cost, design: AttentionDesign | Layered, sites: Sequence[Site]) -> int:
-    return sum(
-        cost(one, site) for site, one in zip(sites, spread(design, len(sites)), strict=True) if one.squeeze != "none"
-    )
+    places = Counter(zip(spread(design, len(sites)), sites, strict=True))
+    return sum(number * cost(one, site) for (one, site), number in places.items() if one.squeeze != "none")
 
 
 def _params(design: AttentionDesign, site: Site) -> int:

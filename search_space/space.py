@@ -6,7 +6,7 @@ import random
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +18,10 @@ from search_space.nearness import Nearness
 from search_space.vocabulary import EXCITATIONS
 
 Choose = Callable[[str, tuple[Any, ...]], Any]
+
+
+Walked = tuple[dict[AttentionDesign, dict[str, Choice]], dict[tuple[str, Choice], DesignError]]
+"""The choices that lead to each design, and the axis values that every design refused, with the reason."""
 
 
 class Trial(Protocol):
@@ -158,19 +162,8 @@ class Space:
         return self._walked[1]
 
     @cached_property
-    def _walked(self) -> tuple[dict[AttentionDesign, dict[str, Choice]], dict[tuple[str, Choice], DesignError]]:
-        found: dict[AttentionDesign, dict[str, Choice]] = {}
-        refused: dict[tuple[str, Choice], DesignError] = {}
-        met: set[tuple[str, Choice]] = set()
-        for choices, design in self._paths():
-            if isinstance(design, AttentionDesign):
-                found.setdefault(design, choices)
-                met.update(choices.items())
-            else:  # coarse7 exists from depth 2 on: a pair that can't be met is left out
-                refused.update(dict.fromkeys(choices.items(), design))
-        if not found:
-            raise SpaceError(f"no design is possible: {next(iter(refused.values()))}")
-        return found, {pair: error for pair, error in refused.items() if pair not in met}
+    def _walked(self) -> Walked:
+        return _walked(self)
 
     def _paths(self) -> Iterator[tuple[dict[str, Choice], AttentionDesign | DesignError]]:
         """Every sequence of choices `decide` can ask for: an odometer that replays it until the last choice turns."""
@@ -232,3 +225,20 @@ class Space:
             raise SpaceError(
                 f"space file {str(path)!r} can't be read: {error}. Write lines like depth = [1, 2]."
             ) from None
+
+
+@lru_cache(maxsize=4)
+def _walked(space: Space) -> Walked:
+    """Equal spaces are met again and again: the default one in every narrowing."""
+    found: dict[AttentionDesign, dict[str, Choice]] = {}
+    refused: dict[tuple[str, Choice], DesignError] = {}
+    met: set[tuple[str, Choice]] = set()
+    for choices, design in space._paths():
+        if isinstance(design, AttentionDesign):
+            found.setdefault(design, choices)
+            met.update(choices.items())
+        else:  # coarse7 exists from depth 2 on: a pair that can't be met is left out
+            refused.update(dict.fromkeys(choices.items(), design))
+    if not found:
+        raise SpaceError(f"no design is possible: {next(iter(refused.values()))}")
+    return found, {pair: error for pair, error in refused.items() if pair not in met}
