@@ -65,7 +65,7 @@ def pictures(
             found.append(made("interactions", heading, partial(_interactions, model)))
     found.append(made("curves", "Learning curves", partial(_curves, rows)))
     found.append(made("noise", "Noise: runs of the same design", partial(_noise, rows)))
-    found.append(made("basis", "What the winning squeeze listens to", partial(_basis, best, rows, sites)))
+    found.append(made("basis", "What a winning squeeze listens to", partial(_basis, best, rows, sites)))
     return found
 
 

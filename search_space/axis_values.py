@@ -11,6 +11,8 @@ from search_space.vocabulary import EXCITATIONS
 
 Choice = str | int | bool
 
+_KINDS = {bool: "true, false", int: "a whole number", str: "a word"}
+
 
 class SpaceError(UserError):
     """An axis or an axis value that the space does not have."""
@@ -34,9 +36,6 @@ def kernel(choice: str) -> int | None:
     if not re.fullmatch(r"k[1-9][0-9]{0,2}", choice):
         raise DesignError(f"kernel: {choice!r} is not possible; allowed: adaptive, or k and an odd number, as k3.")
     return int(choice[1:])
-
-
-_KINDS = {bool: "true, false", int: "a whole number", str: "a word"}
 
 
 def typed(axis: str, value: Any, kind: type) -> Choice:
