@@ -68,8 +68,7 @@ class Asking:
         from results.ranking import top
         from search.notes import on_ranking
 
-        best = top(read, number, by or "expected")
-        self._emit(self._described(best), _RANKED, on_ranking, [by] if by else [])
+        self._emit(self._described(top(read, number, by or "expected")), _RANKED, on_ranking)
 
     def pareto(self, maximise: list[str], minimise: list[str]) -> None:
         read = self._lines()
@@ -79,7 +78,7 @@ class Asking:
         front = pareto(read, maximise, minimise)
         measures = [*maximise, *minimise]
         lacking = [name for name in measures if read[name].isna().all()]
-        self._emit(self._described(front), _RANKED, on_means, lacking or measures)
+        self._emit(self._described(front), _RANKED, on_means, (lacking or measures) if len(read) else [])
 
     def query(self, group_by: list[str]) -> None:
         if group_by:
@@ -178,7 +177,7 @@ class Asking:
         rungs = sorted({epochs for status, epochs in there if status in MEASURED})
         which = "complete row" if self.epochs is None else f"row measured at {self.epochs} epochs"
         where = f" where {self.where}" if self.where else ""
-        has = f" has {' and '.join(lacking)}" if lacking and rungs and self.epochs in (None, *rungs) else ""
+        has = f" has {' and '.join(lacking)}" if lacking else ""
         at = ", ".join(map(str, rungs)) or "none"
         return f"no {which}{where}{has}; epochs at which rows were measured: {at} (--epochs)"
 

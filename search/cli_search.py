@@ -147,6 +147,7 @@ def search_command(
     """Search for designs with high accuracy at low cost. Stop it as you like: the same command goes on."""
     check_storage(storage)
     from results.engine import check_openable
+    from results.studies import check_name
     from search.budget import parse_duration
     from search.candidates import Limits
     from search.launch import check_engine
@@ -154,6 +155,8 @@ def search_command(
 
     number = _workers(workers)
     check_engine(engine, number, address=address, devices_per_worker=devices_per_worker)
+    if study is not None:
+        check_name(study)
     budget = _budget(trials, time, epochs_total)
     grace_seconds = parse_duration(grace, "grace")
     space = narrowed(space_file, axes)

@@ -10,6 +10,7 @@ import typer
 
 from results.counted import counted
 from results.exchange import readable
+from results.suggest import command
 from search.result_options import AXES, WHERE, names
 from search.storage import STORAGES, STORAGES_DEFAULT, open_storages, without_password
 from search_space.errors import UserError
@@ -47,7 +48,8 @@ def report(
     with open_storages(storage) as stores:
         frame = frame_of(stores, where)
         if where and frame.empty:
-            raise UserError(f"no row where {where}: there is nothing to report; `attnas results query` lists all rows.")
+            every = command("results query", "seed >= 0")
+            raise UserError(f"no row where {where}: there is nothing to report; `{every}` lists all rows.")
         known = {study.id: study for store in reversed(stores) for study in store.studies.list()}
         studies = [study for study in known.values() if is_search(study)]
         recipes = [recipe.hash for store in stores for recipe in store.recipes.list()]

@@ -29,7 +29,6 @@ from search.study import Study
 from search.worker import work
 from search_space import AttentionDesign, Layered, Space
 from trainers import PROXY, ImageData, Recipe
-from trainers.proxy_run import check_batch_size
 
 ENGINES = ("optuna", "ray")
 
@@ -144,7 +143,6 @@ def run(
     """Carry out a request; see `search`. `setting` and `allowed` are those of the request, where they are known."""
     watch, halt = report or Silent(), Stop() if stop is None else stop
     setting = setting or request.setting()
-    check_batch_size(setting.data, setting.recipe)  # before workers are started for it
     torch.set_num_threads(request.threads)
     with _storage_errors():
         # may refuse: nothing is measured then, and no name left behind
@@ -253,4 +251,4 @@ def check_engine(
     if workers is not None and workers != AUTO and (isinstance(workers, str) or workers < 1):
         raise SearchError(f"workers: {workers!r} given; allowed: 1 or more, or {AUTO}.")
     if engine == "ray":
-        import search.ray_engine  # noqa: F401  which raises `SearchError` without Ray, before a storage is made
+        import search.ray_engine  # noqa: F401  it raises `SearchError` without Ray: now, before a storage is made

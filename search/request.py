@@ -22,6 +22,7 @@ from search.study import Study
 from search.warm_start import warm_start
 from search_space import AttentionDesign, Layered, Space
 from trainers import PROXY, ImageData, Recipe, load_data, sites
+from trainers.proxy_run import check_batch_size
 from trainers.way import Way
 
 
@@ -60,6 +61,7 @@ class Request:
 
     def allowed(self, setting: Setting) -> Candidates:
         """What may be trained, which the whole space is looked at for. Raises `UserError` where nothing is."""
+        check_batch_size(setting.data, setting.recipe)
         return candidates(self.space, setting, self.limits, self._named(setting))
 
     def study(

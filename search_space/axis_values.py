@@ -11,7 +11,7 @@ from search_space.vocabulary import EXCITATIONS
 
 Choice = str | int | bool
 
-_KINDS = {bool: "true, false", int: "a whole number", str: "a word"}
+_KINDS = {bool: "true, false", int: "a whole number of up to 9 digits", str: "a word"}
 
 
 class SpaceError(UserError):
@@ -41,7 +41,7 @@ def kernel(choice: str) -> int | None:
 def typed(axis: str, value: Any, kind: type) -> Choice:
     if kind is bool and isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
-    if kind is int and isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+    if kind is int and isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,9}", value, re.ASCII):
         return int(value)
     if isinstance(value, (str, bool, int)) and type(value) is kind:
         return value

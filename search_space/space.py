@@ -61,13 +61,17 @@ class Space:
     placement: tuple[str, ...] = ("published",)
 
     def __post_init__(self) -> None:
-        for name, values in self.axes().items():
+        default: dict[str, Any] = {f.name: f.default for f in fields(self)}
+        for name, given in self.axes().items():
+            listed = given if isinstance(given, (list, tuple)) else [given]
+            # equal spaces are one: 16.0 and True, which equal a reduction and a depth, are none
+            values = tuple(typed(name, value, type(default[name][0])) for value in listed)
             if not values or len(set(values)) != len(values):
                 raise SpaceError(f"axis {name}: {values!r} is empty or repeats a value.")
+            object.__setattr__(self, name, values)
         # a value no design can take is refused here, not in the middle of a search; a default may lie idle when other
         # axes are narrowed
-        default = {f.name: f.default for f in fields(self)}
-        self._refuse({(axis, value) for axis, value in self._idle if value not in default[axis]})  # type: ignore[operator]
+        self._refuse({(axis, value) for axis, value in self._idle if value not in default[axis]})
 
     def axes(self) -> dict[str, tuple[Choice, ...]]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -112,7 +116,7 @@ class Space:
         found = self._choices.get(design)
         if found is None:
             raise SpaceError(f"design {str(design)!r} is not in this space; `attnas space --list` prints what is.")
-        return found
+        return dict(found)
 
     # -- enumeration -----------------------------------------------------------------------------------------------
 
@@ -194,14 +198,11 @@ class Space:
     def narrow(self, axes: dict[str, Any]) -> Space:
         """A space with some axes replaced, `{"depth": [1, 2]}`. Raises `SpaceError` naming axis, value and choices."""
         known = self.axes()
-        changes: dict[str, Any] = {}
-        for name, values in axes.items():
+        for name in axes:
             if name not in known:
                 raise SpaceError(f"axis {name!r} does not exist; axes: {', '.join(known)}.")
-            given = values if isinstance(values, (list, tuple)) else [values]
-            changes[name] = tuple(typed(name, value, type(known[name][0])) for value in given)
-        narrowed = replace(self, **changes)
-        narrowed._refuse({(name, value) for name, values in changes.items() for value in values})
+        narrowed = replace(self, **axes)
+        narrowed._refuse({(name, value) for name in axes for value in getattr(narrowed, name)})
         return narrowed
 
     def narrow_text(self, assignments: list[str]) -> Space:

@@ -246,6 +246,7 @@ def test_nothing_is_lost_when_a_storage_is_of_a_newer_version(attnas, tree, tmp_
 def test_a_refused_command_makes_no_storage(attnas, tmp_path, monkeypatch):
     for words in (["--data", "nope"], ["--data", "synthetic", "--backbone", "nope"]):
         refused(attnas("search", *words), "nope")
+    refused(attnas("search", "--data", "synthetic", "--set", "batch_size=100000"), "batch size", "100000")
     refused(attnas("search", "--data", "synthetic", "--max-params", 10), "over max params 10.")
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delitem(sys.modules, "search.ray_engine", raising=False)

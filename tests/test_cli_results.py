@@ -126,6 +126,7 @@ def test_a_front_of_three_measures_and_one_without_accuracy(filled: Callable[...
         (["top", "--epochs", 7], "no row measured at 7 epochs; epochs at which rows were measured: 10 (--epochs)"),
         (["top", "--where", "accuracy > 2"], "no complete row where accuracy > 2; epochs"),
         (["pareto", "--minimise", "macs,memory"], "no complete row has memory;"),
+        (["pareto", "--where", "accuracy > 2"], "no complete row where accuracy > 2; epochs"),
         (["top", "--storage", "sqlite:///empty.db"], "the storage has no row yet; `attnas search` makes some"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",

@@ -52,6 +52,7 @@ def refused(done, *words):
         (["--factor", 1], ["factor", "2 or more"]),
         (["--shortest-rung", 99], ["shortest rung", "1 to the 3 epochs"]),
         (["--bracket", 7], ["bracket", "0 begins at 1"]),
+        (["--study", "bad name/"], ["'bad name/'"]),
         (["--replicates", 0], ["replicates", "1 or more"]),
         (["--warm-start", "nothing.txt"], ["nothing.txt", "presets, none"]),
         (["--max-macs", 0], ["max macs", "above 0"]),

@@ -148,6 +148,12 @@ def test_searches_take_any_objectives(store, blobs, trained, objectives):
     assert len(run(store, blobs, trials=25, objectives=objectives)) == 25
 
 
+def test_a_search_without_an_allowed_network_leaves_no_study(store, blobs):
+    with pytest.raises(CandidateError, match="max MACs 1 or max params 2"):
+        run(store, blobs, trials=1, max_macs=1, max_params=2)
+    assert store.studies.list() == []
+
+
 @pytest.mark.parametrize("limits", [{"latency": 0}, {"params": -1}, {"macs": float("nan")}])
 def test_a_limit_that_nothing_can_meet_is_refused(limits):
     with pytest.raises(CandidateError, match="above 0"):

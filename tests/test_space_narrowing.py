@@ -41,6 +41,8 @@ def test_axes_that_are_not_named_keep_their_values() -> None:
         ({"depth": [None]}, ("depth", "None", "a whole number")),
         ({"depth": [-1]}, ("depth", "-1", "1 to 10")),
         ({"depth": ["٣"]}, ("depth", "a whole number")),
+        ({"depth": ["-1"]}, ("depth", "-1", "1 to 10")),
+        ({"depth": ["1234567890"]}, ("depth", "1234567890", "up to 9 digits")),
         ({"each": ["maybe"]}, ("each", "'maybe'", "true, false")),
         ({"each": [1]}, ("each", "1", "true, false")),
         ({"squeeze": ["median"]}, ("squeeze", "'median'", "avg")),
@@ -72,6 +74,14 @@ def test_what_no_design_can_take_is_refused_by_axis_and_value(axes: dict[str, An
     message = str(refusal.value)
     assert all(word in message for word in named), message
     assert isinstance(refusal.value, UserError)
+
+
+@pytest.mark.parametrize("axes", [{"reduction": (4, 8, 16.0)}, {"depth": (True, 2, 3)}, {"each": (0, 1)}])
+def test_what_only_equals_a_value_is_refused_and_changes_no_other_space(axes: dict[str, Any]) -> None:
+    before = Space(statistic=("mean",)).designs()
+    with pytest.raises(SpaceError, match="allowed: "):
+        Space(statistic=("mean",), **axes)
+    assert Space(statistic=["mean"]).designs() == before  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -34,20 +34,21 @@ class SGD:
             parameter.grad = None
 
     @torch.no_grad()
-    def step(self, rate: float | Tensor) -> None:
-        """With the learning rate `rate`, which may lie on the device. A parameter without a gradient stays."""
+    def step(self, rate: Any) -> None:
+        """With the learning rate, a float or a tensor [] on the device. A parameter without a gradient stays."""
         for group in self.groups:
             moved = [parameter for parameter in group.parameters if parameter.grad is not None]
-            options: dict[str, Any] = {"weight_decay": group.weight_decay, "momentum": self.momentum, "lr": rate}
             sgd(
                 moved,  # type: ignore[arg-type]
                 [parameter.grad for parameter in moved],  # type: ignore[misc]
                 [self._momenta[parameter] for parameter in moved],
                 fused=True,  # takes a rate that lies on the device; on a CPU a third of the time of a loop over weights
+                weight_decay=group.weight_decay,
+                momentum=self.momentum,
+                lr=rate,
                 dampening=0.0,
                 nesterov=self.momentum > 0,
                 maximize=False,
-                **options,
             )
 
 
