@@ -83,8 +83,9 @@ def compare(
         keys = {key for side in sides for key in keys_like(every["key"].unique(), side)}
         rows = frame_of(stores, where, list(NEEDED), status="complete", key=keys)
     chosen = [rows_of(rows, side) for side in sides]
-    # trained as the other side was, or as what has most seeds was
+    # trained as the other side was, or as what has most seeds; a test split chooses nothing, so its rows come last
     known = rows if len(rows) else every.sort_values("n", ascending=False, kind="stable")
+    known = known.sort_values("split", key=lambda split: split == "test", kind="stable")
     for text, of_side in zip((a, b), chosen, strict=True):
         if not of_side.any():
             trained = command("train", text, like=known.iloc[0] if len(known) else None)

@@ -145,6 +145,16 @@ def test_compare_says_the_difference_its_interval_and_how_it_was_found(filled: C
     assert "by the spread between seeds" in filled("compare", "none", "se").out
 
 
+def test_what_is_to_be_compared_is_to_be_trained_on_no_test_split_where_there_is_another(
+    filled: Callable[..., Any],
+) -> None:
+    with open_store("sqlite:///attnas.db") as store:
+        for seed in range(9):  # more seeds than any other
+            store.finish(a_row(split="test", backbone="resnet56", seed=seed, started=1.0))
+    for words in (["se", "srm"], ["ema", "srm"]):
+        assert "--backbone resnet8" in filled("compare", *words).err
+
+
 def test_show_says_where_it_ran_and_gives_every_column_to_a_program(filled: Callable[..., Any]) -> None:
     done = filled("show", "se")
     assert (
