@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,9 @@ from results.suggest import command
 from search.result_options import CSV, JSON, MARKDOWN, OUTPUT, PARQUET, WHERE
 from search.storage import STORAGES, STORAGES_DEFAULT, open_storages, without_password
 from search_space.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DESIGN = Annotated[str, typer.Argument(metavar="KEY", help="A key, a design text or a preset.")]
 
@@ -83,12 +86,9 @@ def compare(
         keys = {key for side in sides for key in keys_like(every["key"].unique(), side)}
         rows = frame_of(stores, where, list(NEEDED), status="complete", key=keys)
     chosen = [rows_of(rows, side) for side in sides]
-    # trained as the other side was, or as what has most seeds; a test split chooses nothing, so its rows come last
-    known = rows if len(rows) else every.sort_values("n", ascending=False, kind="stable")
-    known = known.sort_values("split", key=lambda split: split == "test", kind="stable")
     for text, of_side in zip((a, b), chosen, strict=True):
         if not of_side.any():
-            trained = command("train", text, like=known.iloc[0] if len(known) else None)
+            trained = command("train", text, like=_example(rows, every))
             where = ", ".join(map(without_password, storage))
             raise UserError(f"no complete row of {text!r} in {where}; `{trained}` makes one")
     from results.comparison import compare as difference
@@ -164,6 +164,14 @@ def columns(as_json: JSON = False, as_csv: CSV = False, as_markdown: MARKDOWN = 
         written.say(markdown(rows, heads))
     else:
         table(rows, heads)
+
+
+def _example(rows: pd.DataFrame, every: pd.DataFrame) -> pd.Series[Any] | None:
+    """What a design that lacks is to be trained like: as the other side was, else as what has most seeds; not on a test
+    split, which chooses nothing, where there is another."""
+    known = rows if len(rows) else every.sort_values("n", ascending=False, kind="stable")
+    known = known.sort_values("split", key=lambda split: split == "test", kind="stable")
+    return known.iloc[0] if len(known) else None
 
 
 def _side(line: dict[str, Any], name: str, columns: list[str]) -> dict[str, Any]:

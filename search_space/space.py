@@ -167,7 +167,7 @@ class Space:
 
     @cached_property
     def _walked(self) -> Walked:
-        return _walked(self)
+        return _walk(self)
 
     def _paths(self) -> Iterator[tuple[dict[str, Choice], AttentionDesign | DesignError]]:
         """Every sequence of choices `decide` can ask for: an odometer that replays it until the last choice turns."""
@@ -229,7 +229,7 @@ class Space:
 
 
 @lru_cache(maxsize=4)
-def _walked(space: Space) -> Walked:
+def _walk(space: Space) -> Walked:
     """Equal spaces are met again and again: the default one in every narrowing."""
     found: dict[AttentionDesign, dict[str, Choice]] = {}
     refused: dict[tuple[str, Choice], DesignError] = {}

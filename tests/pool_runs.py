@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from unmeasured import Unmeasured
 
 from results import open_store
 from search.budget import Budget
@@ -24,7 +26,7 @@ SPACE = Space(squeeze=("none", "avg", "max"), reduction=(4, 8))
 
 
 @dataclass(frozen=True)
-class Pretending(Setting):
+class Pretending(Unmeasured):
     """A training is a line in `log`, `seconds` in which it asks to go on, and an accuracy by design.
 
     None ends before `company` processes have begun one: on a busy machine they start seconds apart.
@@ -33,10 +35,6 @@ class Pretending(Setting):
     log: Path = Path()
     seconds: float = 0.0
     company: int = 1
-
-    def decided(self, trainings: int = 1) -> Setting:
-        """There is nothing to be measured."""
-        return replace(self, precision="float32", fused=False)
 
     def train(self, design, seed, *, until=None, checkpoint=None, on_epoch=None, on_step=None):
         epochs = until or self.recipe.epochs

@@ -12,10 +12,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from unmeasured import Unmeasured
 
 from search.objective import Setting
 from search.request import Request
@@ -25,7 +26,7 @@ ROOT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
-class Pretending(Setting):
+class Pretending(Unmeasured):
     """A training is a line in a file, then some sleep; the first `kills` kill their process, the `hangs`-th hangs.
 
     None ends before trainings have begun on `nodes` nodes, or for a minute: on a busy machine they start seconds apart.
@@ -36,10 +37,6 @@ class Pretending(Setting):
     kills: int = 0
     hangs: int = 0
     nodes: int = 1
-
-    def decided(self, trainings: int = 1) -> Setting:
-        """There is nothing to be measured."""
-        return replace(self, precision="float32", fused=False)
 
     def train(self, design, seed, *, until=None, checkpoint=None, on_epoch=None, on_step=None):
         import ray

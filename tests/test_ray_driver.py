@@ -1,31 +1,23 @@
-"""What the driver of a Ray search decides, without Ray; and what is refused before Ray starts."""
+"""What the driver of a Ray search decides, and what a worker does with it, without Ray."""
 
-import os
 import socket
-import subprocess
-import sys
 import time
 from dataclasses import replace
 
 import pytest
-import ray
-from ray_cluster import ROOT, Pretence
+from ray_cluster import Pretence
 
 from results import Row, open_store
 from results.lease import NOBODY, this_owner
-from search import ray_cluster
 from search.budget import Budget, Stop
 from search.halving import Rungs
 from search.lookout import Silent
 from search.ray_bench import ActorOrders, Bench, Parcel
-from search.ray_cluster import check_nodes, cluster
 from search.ray_driver import OVER_LIMIT, REFUSED, Driver
-from search.ray_engine import check_share
 from search_space import Space
 from trainers.shared_images import parted
 
 SPACE = Space(squeeze=("avg", "max", "dct"), frequencies=("low2", "top2", "top4"), reduction=(4, 8))
-LOCAL = "sqlite:///a.db"
 
 
 class Reported(Silent):
@@ -252,87 +244,3 @@ def test_a_network_over_the_limit_of_latency_is_given_back_untrained(study, benc
     parcel = Parcel(study.begin(Budget(trials=1)), None)
     said = bench(plan=replace(study.plan, max_latency=1e-9)).carry_out(parcel)
     assert said[OVER_LIMIT] > 1 and study.store.rows() == [] and not request_for.log.exists()
-
-
-@pytest.mark.parametrize("devices", [-1, 1.5, float("nan")])
-def test_a_share_that_no_accelerator_has_is_refused(devices):
-    with pytest.raises(Exception, match=r"devices per worker.*allowed"):
-        check_share(devices)
-
-
-def node(host, **resources):
-    return {"Alive": True, "NodeManagerHostname": host, "Resources": resources}
-
-
-@pytest.fixture
-def nodes(monkeypatch):
-    """`nodes(...)`: what Ray would say its cluster is."""
-    monkeypatch.setattr(ray_cluster.socket, "gethostname", lambda: "here")
-    return lambda *given: monkeypatch.setattr(ray, "nodes", lambda: list(given))
-
-
-def test_a_sqlite_file_and_a_node_on_another_machine_are_refused_with_the_reason(nodes):
-    nodes(node("here", CPU=2), node("there", CPU=2))
-    with pytest.raises(Exception, match=r"SQLite.*there is another.*PostgreSQL"):
-        check_nodes(LOCAL, cpus=1, devices=0)
-    assert check_nodes("postgresql://host/a", cpus=1, devices=0) == 4
-
-
-def test_more_nodes_on_this_machine_may_share_a_sqlite_file(nodes):
-    nodes(node("here", CPU=2), node("here", CPU=1))
-    assert check_nodes(LOCAL, cpus=1, devices=0) == 3
-
-
-@pytest.mark.parametrize(
-    ("cpus", "devices", "fit"),
-    [(1, 0, 8), (3, 0, 2), (1, 1, 2), (1, 0.5, 4), (1, 0.25, 8), (1, 2, 1), (1, 0.4, 4)],
-)
-def test_how_many_fit_counts_whole_evaluations_on_one_node_and_shares_on_one_accelerator(nodes, cpus, devices, fit):
-    """The oracle: by hand, for 8 CPUs and 2 accelerators; a share lies on one accelerator, two of 0.4 on each."""
-    nodes(node("here", CPU=8, GPU=2))
-    assert check_nodes(LOCAL, cpus=cpus, devices=devices) == fit
-
-
-def test_an_evaluation_that_fits_on_no_node_is_refused(nodes):
-    nodes(node("here", CPU=2), node("here", CPU=1))
-    with pytest.raises(Exception, match=r"no node of the Ray cluster has 4 CPUs.*--threads"):
-        check_nodes(LOCAL, cpus=4, devices=0)
-    with pytest.raises(Exception, match=r"1 CPUs and 0\.5 accelerators"):
-        check_nodes(LOCAL, cpus=1, devices=0.5)
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense", "ray://127.0.0.1:10001", "127.0.0.1:999999"])
-def test_an_address_where_no_cluster_is_is_refused_at_once(address):
-    """Ray itself tries for minutes."""
-    begun = time.monotonic()
-    with pytest.raises(Exception, match=r"no Ray cluster|allowed: auto, or HOST:PORT"), cluster(address, cpus=1):
-        pass
-    assert time.monotonic() - begun < 5
-
-
-def test_without_ray_the_engine_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "search.ray_engine", raising=False)
-    with pytest.raises(Exception, match=r"pip install 'attnas\[ray\]'"):
-        import search.ray_engine  # noqa: F401
-
-
-def test_two_processes_of_a_machine_own_different_cores_and_a_killed_one_gives_its_own_back(tmp_path):
-    """With locks of their own: other tests' processes own cores at the same time."""
-    code = "from search.cores import own_cores; print(sorted(own_cores(1)), flush=True); input()"
-
-    def start():
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        environment = os.environ | {"TMPDIR": str(tmp_path)}
-        process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment, **pipes)
-        return process, process.stdout.readline().strip()
-
-    first, cores = start()
-    second, others = start()
-    first.kill()
-    first.communicate()
-    third, again = start()
-    for process in (second, third):
-        process.communicate("\n")
-    assert cores != others, "each has its own, or the second none, where there is one core"
-    assert again == cores
