@@ -112,6 +112,7 @@ def spread_of(n: NDArray[np.int64], means: NDArray[np.float64], squares: float) 
     square = float((n * (means - np.average(means, weights=n)) ** 2).sum() / (number - 1))
     effective = float((runs - (n**2).sum() / runs) / (number - 1))
     between = max(0.0, (square - within) / effective)  # the estimate without bias may be negative
-    weights = 1 / (between + within / n) if between + within > 0 else n
+    total = between + within
+    weights = n * total / (n * between + within) if total > 0 else n  # total / (between + within / n): none overflows
     mean = float(np.average(means, weights=weights))
     return Spread(runs, number, df, within**0.5, between**0.5, mean, n, means)
